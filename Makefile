@@ -1,0 +1,45 @@
+# `make` alone says what there is. Everything below installs what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help install run test check lint types soak bench lock samples clean
+
+INSTALLED := .venv/.installed
+BIN := .venv/bin
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
+	deployments/install.sh
+	@touch $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml deployments/install.sh
+	@$(MAKE) --no-print-directory install
+
+run: $(INSTALLED) ## summarise data/samples/ with the demo model, offline
+	$(BIN)/lectern summarize data/samples
+
+test: $(INSTALLED) ## all tests
+	$(BIN)/pytest
+
+check: lint types test ## what CI runs
+
+lint: $(INSTALLED) ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy, strict
+	$(BIN)/mypy
+
+soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing
+	LECTERN_SOAK=1 $(BIN)/pytest -m soak --timeout=0
+
+bench: $(INSTALLED) ## measure; writes tables to the terminal
+	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--upgrade --generate-hashes --no-header -o requirements.lock
+
+clean: ## remove .venv and caches; results and models stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,133 @@
+"""One client of the model server for all batches of a run, on an event loop of its own.
+
+Batches run in threads; their requests meet here, and share the seats at the server. The pool is
+started, or found, only when a batch first has something to ask; until the first answer comes,
+what it does is told. Leaving the block cancels what is in flight, here and in the pool. Knows
+nothing of Prefect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from tasks.generate.ask import RunContext, ask
+from tasks.pool.client import PoolClient
+from tasks.pool.lifecycle import PoolAddress, PoolStatus, ensure_pool, pool_status, reconnector
+from tasks.records import Generation, Request
+from tasks.settings import Settings
+
+T = TypeVar("T")
+
+_LOOK_EVERY_S = 1.0
+
+
+class Asker:
+    """Asks batches of requests, from any thread, through one client.
+
+    Args:
+        say: hears what is waited for until the first answer is there, and then "".
+    """
+
+    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
+        self._settings, self._say = settings, say
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._connecting = threading.Lock()
+        self._client: PoolClient | None = None
+        self._answered = asyncio.Event()
+        # For all batches together: what waits here has not begun, and can't time out.
+        self._seats = asyncio.Semaphore(2 * settings.pool_n_seq_max)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def ask(
+        self,
+        requests: Sequence[Request],
+        model: str,
+        record: Callable[[Generation], None],
+        context: RunContext,
+        on_done: Callable[[Generation], None],
+    ) -> None:
+        """Return when every request has an answer, or a failure, on record.
+
+        Raises:
+            InferenceError, ModelError: the model can't be asked at all.
+        """
+
+        def done(generation: Generation) -> None:
+            self._answered.set()
+            on_done(generation)
+
+        self._run(
+            ask(
+                requests,
+                self._connected(),
+                self._name_there(model),
+                record,
+                context=context,
+                seats=self._seats,
+                on_done=done,
+            )
+        )
+
+    def _name_there(self, model: str) -> str:
+        """Return the model's name at the server: another one's may differ from the local file's."""
+        return (self._settings.pool_url and self._settings.pool_model) or model
+
+    def _connected(self) -> PoolClient:
+        with self._connecting:
+            if self._client is None:
+                self._say("starting the model server")
+                self._client = self._run(self._open(ensure_pool(self._settings)))
+                asyncio.run_coroutine_threadsafe(self._tell(), self._loop)
+            return self._client
+
+    async def _tell(self) -> None:
+        """Say what the pool does until the first answer is there; another server does not tell."""
+        while not (self._answered.is_set() or self._settings.pool_url):
+            self._say(in_words(await asyncio.to_thread(pool_status, self._settings)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), _LOOK_EVERY_S)
+        self._say("")
+
+    async def _open(self, address: PoolAddress) -> PoolClient:
+        again = reconnector(self._settings)
+        return await PoolClient(address.url, address.api_key, reconnect=again).__aenter__()
+
+    async def _close(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._client is not None:
+            await self._client.__aexit__(None, None, None)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def in_words(pool: PoolStatus | None) -> str:
+    """Return what is waited for: "loading demo, 42%"; "" where nothing but the answer is."""
+    if pool is None or pool.state == "idle":
+        return "starting the model"
+    name = PurePath(pool.model).name
+    return f"loading {name}, {pool.progress:.0%}" if pool.state == "loading" else ""

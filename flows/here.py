@@ -1,0 +1,128 @@
+"""Run a flow in this process, for a command: with the server that runs, or one of its own.
+
+Owns what has to be in the environment before Prefect is imported, and that nothing is left
+behind when the command ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from flows.progress import watcher
+from flows.server import (
+    ServerAddress,
+    client_environment,
+    configured_server,
+    log_file,
+    own_server,
+    wait_for_server,
+)
+from flows.terminal import Terminal, err, print_totals
+from tasks.settings import Settings
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+OK, FAILED, SOME_FAILED = 0, 1, 2
+
+
+def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: bool) -> int:
+    """Run the flow `summarize-pdf`, print how it goes and what came of it; return the exit code.
+
+    Raises:
+        PipelineError: there is no server to run it with.
+    """
+    began = time.monotonic()
+    signal.signal(signal.SIGTERM, _end)  # by an exception, so that the server is stopped
+    log = log_file(settings, "lectern")
+    with Terminal() as terminal, _server(settings) as server:
+        from flows.killed import note_process
+        from flows.summarize_pdf import summarize_pdf
+
+        if not verbose:
+            _log_to(log)
+        watcher.set(terminal)
+        run = summarize_pdf.with_options(on_running=[note_process])
+        state: State[Any] = run(**parameters, return_state=True)
+        ui = _ui(server, state)
+    if terminal.snapshot is None:  # it did not come to reading a source
+        return _failed(state)
+    print_totals(terminal.outcomes, terminal.snapshot, time.monotonic() - began)
+    tables = f"Tables: {settings.results}/*/*.parquet (lectern stats)"
+    err.print(f"{tables}\nRun: {ui}\nLog: {log}", markup=False)
+    if not state.is_completed():
+        return _failed(state)
+    return SOME_FAILED if any(each.failed for each in terminal.outcomes) else OK
+
+
+def _failed(state: State[Any]) -> int:
+    err.print(state.message or state.name, style="red", markup=False)  # it may hold any name
+    return FAILED
+
+
+@contextmanager
+def _server(settings: Settings) -> Iterator[ServerAddress | None]:
+    """Yield the server that runs already, or None for one that lasts as long as the block.
+
+    Prefect is imported, and knows of it.
+    """
+    os.environ.update(client_environment(settings))
+    if address := configured_server(os.environ):
+        os.environ.update(address.environment())
+        if not address.auth:
+            err.print(f"{address.ui}: this Prefect server asks for no password", markup=False)
+        yield address
+        return
+    with own_server(settings) as server:
+        os.environ.update(server.address.environment())
+        import flows.summarize_pdf  # noqa: F401 - takes as long as the server's own start
+
+        wait_for_server(server)
+        from flows.killed import mark_killed_runs
+
+        mark_killed_runs()
+        try:
+            yield None
+        finally:
+            send_the_rest()
+
+
+def send_the_rest() -> None:
+    """Hand over what Prefect still has in its queues: after the server it would wait in vain."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (EventsWorker, APILogWorker):
+        worker.drain_all(timeout=5)
+
+
+def _ui(server: ServerAddress | None, state: State[Any]) -> str:
+    page = f"runs/flow-run/{state.state_details.flow_run_id}"
+    return f"{server.ui}/{page}" if server else f"`lectern up` shows it, at /{page}"
+
+
+def _log_to(path: Path) -> None:
+    """Send all logging to a file instead of the terminal."""
+    from prefect.logging.configuration import setup_logging
+
+    setup_logging()
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    for name in ("tasks", "flows", "prefect"):  # Prefect lets some of these end at themselves
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        if not logger.propagate:
+            logger.addHandler(handler)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise SystemExit(128 + number)

@@ -1,0 +1,125 @@
+"""Summarising, as the jobs that a run hands out: read a source, ask a batch, land a document.
+
+Plain functions over `tasks`; whoever runs them (Prefect's task runner, a test's threads) adds
+nothing. Knows which part of `tasks` comes after which, and nothing of how any of them works.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from flows.asking import Asker
+from flows.progress import Progress
+from flows.rounds import Reading
+from tasks.extract import Extracted, extract
+from tasks.generate.ask import RunContext
+from tasks.generate.attempts import counting, left
+from tasks.generate.prompts import PromptLibrary
+from tasks.generate.summarize import SummaryOptions, SummaryPlan
+from tasks.land import Ledger, land_document, land_source
+from tasks.pool.spec import ModelSpec
+from tasks.records import Document, Generation, Request
+from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class SummaryJob:
+    """What the jobs of one run share.
+
+    Args:
+        again: ask everything anew, whatever the ledger holds of earlier runs.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        spec: ModelSpec,
+        options: SummaryOptions,
+        asker: Asker,
+        progress: Progress,
+        *,
+        again: bool = False,
+        password: str | None = None,
+        prompt_dir: Path | None = None,
+        flow_run_id: str = "",
+    ) -> None:
+        self._settings, self._spec, self._options = settings, spec, options
+        self._asker, self._progress = asker, progress
+        self._again, self._password, self._flow_run_id = again, password, flow_run_id
+        self._prompts = prompt_library(settings, prompt_dir)
+        self._ledger = Ledger(settings.results)
+        self._read: dict[str, Extracted] = {}
+        self._asked: set[str] = set()  # keys that this run is through with, answered or not
+
+    def read(self, uri: str) -> Reading:
+        """Extract a source, land what was found, and plan its summary."""
+        extracted = extract(uri, self._settings, password=self._password)
+        land_source(self._settings.results, extracted)
+        source = extracted.source
+        if source.status == "failed":
+            log.warning("%s", source.error)
+            return Reading(source, None)
+        self._read[source.source_id] = extracted
+        return Reading(
+            source, plan(extracted, self._spec, self._prompts, self._options, self._settings)
+        )
+
+    def ask(self, requests: Sequence[Request], task_run_id: str = "") -> None:
+        """Put a batch to the model; every answer is in the ledger when this returns."""
+        keys = {request.key for request in requests}
+        earlier = {} if self._again else self._ledger.rows(keys)
+        self._asker.ask(
+            [replace(each, earlier=tuple(earlier.get(each.key, ()))) for each in requests],
+            self._spec.name,
+            self._ledger.record,
+            RunContext(
+                flow_run_id=self._flow_run_id,
+                task_run_id=task_run_id,
+                model=self._spec.name,
+                quantization=self._spec.quantization,
+            ),
+            self._progress.answered,
+        )
+        self._asked |= keys
+
+    def best(self, keys: Collection[str]) -> dict[str, Generation]:
+        """Return, for the keys that need no further call in this run, the rows that count."""
+        wanted = self._asked.intersection(keys) if self._again else keys
+        rows = self._ledger.rows(wanted)
+        done = {key for key, each in rows.items() if key in self._asked or not left(each)}
+        return {key: counting(rows[key]) for key in done}
+
+    def land(self, reading: Reading, document: Document) -> Document:
+        """Write a finished summary beside the tables, and forget its segments."""
+        extracted = self._read.pop(reading.source.source_id)
+        return land_document(
+            self._settings.results,
+            reading.source,
+            document,
+            extracted.segments,
+            note=self._spec.note,
+        )
+
+    def close(self) -> None:
+        """Put the run's small ledger files together."""
+        self._ledger.compact()
+
+
+def prompt_library(settings: Settings, prompt_dir: Path | None) -> PromptLibrary:
+    """Return the project's prompts, with those in the user's folder before them."""
+    return PromptLibrary([settings.prompts, *([prompt_dir] if prompt_dir else [])])
+
+
+def plan(
+    extracted: Extracted,
+    spec: ModelSpec,
+    prompts: PromptLibrary,
+    options: SummaryOptions,
+    settings: Settings,
+) -> SummaryPlan:
+    """Return the plan of one document's summary."""
+    return SummaryPlan(extracted.source, extracted.segments, spec, prompts, options, settings)

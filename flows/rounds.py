@@ -1,0 +1,315 @@
+"""Drive a run: open documents, ask what the ledger lacks, land each as it completes.
+
+Plain code over the plan, the ledger and a `Work` that runs jobs elsewhere; it knows nothing of
+Prefect, PDFs or HTTP. Documents are opened only as fast as the model needs them, so that
+memory, and the time to the first finished one, stay bounded; an earlier document's requests
+go before a later one's.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flows.progress import Progress, Watcher
+from tasks.errors import InferenceError, PipelineError, StorageError
+from tasks.naming import file_name
+from tasks.records import Document, Generation, Request, Source
+
+log = logging.getLogger(__name__)
+
+_READERS = 2  # sources read at once
+_BATCHES = 4  # batches of requests at once: the pool's queue never runs dry
+_OPEN = 32  # documents in memory at once
+_READY = 64  # requests in stock, below which further documents are opened
+
+WORKERS = _READERS + _BATCHES
+
+_NOTHING = "the model gave no usable answer for any part of it"
+_OTHER_MODEL = "Try another model; the table `generations` holds what it said"
+
+
+class Plan(Protocol):
+    """What a document still needs; see tasks.generate.summarize.SummaryPlan."""
+
+    def requests(self, done: Mapping[str, Generation]) -> list[Request]: ...
+    def document(self, done: Mapping[str, Generation]) -> Document: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A source that was read. Without a plan it has nothing to ask: it failed."""
+
+    source: Source
+    plan: Plan | None
+
+
+class Future(Protocol):
+    """The part that concurrent.futures and Prefect have in common."""
+
+    def add_done_callback(self, fn: Callable[[Any], None], /) -> None: ...
+    def result(self) -> Any: ...
+
+
+class Work(Protocol):
+    """Who does the work, elsewhere and at once; `land` alone is done on the spot."""
+
+    def read(self, label: str, uri: str) -> Future: ...  # of a Reading
+    def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
+    def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
+    def land(self, reading: Reading, document: Document) -> Document: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one source ended.
+
+    Attributes:
+        document: the landed summary; None where there is none.
+        error: why the source failed; empty if it did not.
+        asked: calls of the model in this run; from_ledger: answers that were there already.
+        twin: the uri of the source with the same content that stands for this one; or "".
+    """
+
+    uri: str
+    source: Source | None = None
+    document: Document | None = None
+    error: str = ""
+    asked: int = 0
+    from_ledger: int = 0
+    twin: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.error) or (self.document is None and not self.twin)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the summary lacks parts: pages without text, or chunks that failed."""
+        source, document = self.source, self.document
+        return bool(
+            (source and source.status == "partial") or (document and document.coverage.failed)
+        )
+
+
+@dataclass(eq=False)
+class _Open:
+    """A document between reading and landing."""
+
+    order: int
+    uri: str
+    reading: Reading
+    plan: Plan
+    done: dict[str, Generation] = field(default_factory=dict)
+    outstanding: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A request that waits for a place in a batch; `position` is its number in its round."""
+
+    document: _Open
+    position: int
+    request: Request
+
+
+class Rounds:
+    """One run over some sources.
+
+    Args:
+        watcher: hears of each source as it ends, and sees the progress about once a second,
+            both in the thread that calls `run`.
+        batch: the least number of requests in a batch, as long as there are that many.
+    """
+
+    def __init__(
+        self,
+        uris: Sequence[str],
+        work: Work,
+        progress: Progress,
+        watcher: Watcher,
+        *,
+        batch: int = 16,
+    ) -> None:
+        self._work, self._progress, self._watcher = work, progress, watcher
+        self._batch = batch
+        self._unread = deque(enumerate(uris))
+        self._reading: dict[Future, tuple[int, str]] = {}
+        self._asking: dict[Future, list[_Ready]] = {}
+        self._open: set[_Open] = set()
+        self._ready: list[_Ready] = []
+        self._waiting: dict[str, list[_Open]] = {}  # by key, whoever asks for it first
+        self._seen: dict[str, str] = {}  # source_id -> uri
+        self._finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
+        self._outcomes: dict[int, Outcome] = {}
+
+    def run(self) -> list[Outcome]:
+        """Return how each source ended, in their order.
+
+        Raises:
+            PipelineError: the model can't be asked at all; what is landed stays.
+        """
+        while self._start_work():
+            try:
+                future = self._finished.get(timeout=1)
+            except queue.Empty:
+                pass
+            else:
+                self._take(future)
+            self._watcher.show(self._progress.snapshot())
+        self._watcher.show(self._progress.snapshot())
+        return [self._outcomes[order] for order in sorted(self._outcomes)]
+
+    def _start_work(self) -> bool:
+        """Hand out what can be started; return whether anything is under way."""
+        while self._may_read():
+            order, uri = self._unread.popleft()
+            future = self._work.read(f"read {file_name(uri)}", uri)
+            self._reading[future] = (order, uri)
+            future.add_done_callback(self._finished.put)
+        while self._ready and len(self._asking) < _BATCHES:
+            batch = self._next_batch()
+            future = self._work.ask(_label(batch), [each.request for each in batch])
+            self._asking[future] = batch
+            future.add_done_callback(self._finished.put)
+        return bool(self._reading or self._asking)
+
+    def _may_read(self) -> bool:
+        return (
+            bool(self._unread)
+            and len(self._reading) < _READERS
+            and len(self._open) + len(self._reading) < _OPEN
+            and len(self._ready) < _READY
+        )
+
+    def _next_batch(self) -> list[_Ready]:
+        """Take from the stock: much while it is large, so that task runs stay few."""
+        size = max(self._batch, len(self._ready) // (2 * _BATCHES))
+        batch, self._ready = self._ready[:size], self._ready[size:]
+        return batch
+
+    def _take(self, future: Future) -> None:
+        if future in self._reading:
+            self._opened(*self._reading.pop(future), future)
+        else:
+            self._answered(self._asking.pop(future), future)
+
+    def _opened(self, order: int, uri: str, future: Future) -> None:
+        self._progress.read()
+        try:
+            reading: Reading = future.result()
+        except PipelineError as error:
+            self._end(order, Outcome(uri, error=str(error)))
+            return
+        except Exception as error:
+            # One document that trips over a mistake of ours must not stop the others.
+            log.exception("%s could not be read", uri)
+            self._end(order, Outcome(uri, error=f"{uri}: {type(error).__name__}: {error}"))
+            return
+        source = reading.source
+        if reading.plan is None:
+            self._end(order, Outcome(uri, source, error=source.error))
+        elif twin := self._seen.get(source.source_id):
+            self._end(order, Outcome(uri, source, twin=twin))
+        else:
+            self._seen[source.source_id] = uri
+            document = _Open(order, uri, reading, reading.plan)
+            self._open.add(document)
+            self._continue(document)
+
+    def _answered(self, batch: list[_Ready], future: Future) -> None:
+        future.result()  # a batch that failed as a whole ends the run: the next one would too
+        rows = self._work.best({each.request.key for each in batch})
+        settled: dict[_Open, None] = {}  # in order, each once
+        for each in batch:
+            key = each.request.key
+            for document in self._waiting.pop(key, []):
+                document.done.update({key: rows[key]} if key in rows else {})
+                document.outstanding.discard(key)
+                if not document.outstanding:
+                    settled[document] = None
+        for document in settled:
+            self._continue(document)
+
+    def _continue(self, document: _Open) -> None:
+        """Plan the document's next round, or land it."""
+        try:
+            requests = self._missing(document)
+            if requests:
+                self._stock(document, requests)
+            else:
+                self._land(document)
+        except PipelineError as error:
+            self._open.discard(document)
+            self._end(
+                document.order, Outcome(document.uri, document.reading.source, error=str(error))
+            )
+
+    def _missing(self, document: _Open) -> list[Request]:
+        """Subtract what the ledger holds, level by level, from what the plan wants."""
+        while True:
+            requests = document.plan.requests(document.done)
+            found = self._work.best({each.key for each in requests})
+            new = found.keys() - document.done.keys()
+            if not new:
+                return requests
+            document.done.update(found)
+
+    def _stock(self, document: _Open, requests: list[Request]) -> None:
+        keys = {each.key for each in requests}
+        if repeated := keys & document.asked:
+            # Asking once more would go on for ever.
+            raise StorageError(document.uri, f"{len(repeated)} answers are not in the ledger")
+        document.outstanding |= keys
+        fresh = []
+        for position, request in enumerate(requests, start=1):
+            waiting = self._waiting.setdefault(request.key, [])
+            waiting.append(document)
+            if len(waiting) == 1:  # else another document has asked for the very same
+                fresh.append(_Ready(document, position, request))
+        document.asked |= {each.request.key for each in fresh}
+        self._ready += fresh
+        self._ready.sort(key=lambda each: each.document.order)  # stable: rounds keep their order
+        self._progress.planned([each.request for each in fresh])
+
+    def _land(self, document: _Open) -> None:
+        landed = self._work.land(document.reading, document.plan.document(document.done))
+        self._open.discard(document)
+        cover = landed.coverage
+        nothing = cover.failed and not (cover.ok or cover.repaired)
+        self._end(
+            document.order,
+            Outcome(
+                document.uri,
+                document.reading.source,
+                landed,
+                error=str(InferenceError(document.uri, _NOTHING, _OTHER_MODEL)) if nothing else "",
+                asked=len(document.asked),
+                from_ledger=len(document.done.keys() - document.asked),
+            ),
+        )
+
+    def _end(self, order: int, outcome: Outcome) -> None:
+        self._outcomes[order] = outcome
+        self._progress.ended()
+        self._watcher.ended(outcome)
+
+
+def _label(batch: Sequence[_Ready]) -> str:
+    """Name a batch for the UI: "summarize paper.pdf 1-24"."""
+    first = batch[0]
+    own = [each for each in batch if each.document is first.document]
+    others = len({id(each.document) for each in batch}) - 1
+    label = f"{first.request.task} {file_name(first.document.uri)} {_span(own)}"
+    return f"{label} and {others} more" if others else label
+
+
+def _span(batch: Iterable[_Ready]) -> str:
+    positions = [each.position for each in batch]
+    low, high = min(positions), max(positions)
+    return str(low) if low == high else f"{low}-{high}"

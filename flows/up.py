@@ -1,0 +1,301 @@
+"""`lectern up`: Prefect's server, the work pool, a worker and the deployments, until Ctrl-C.
+
+Owns the order in which they start and stop. What the server may do is `flows.server`'s
+business; what is deployed stands in deployments/prefect.yaml.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from filelock import FileLock, Timeout
+from rich.markup import escape
+
+from flows.server import (
+    HEARTBEAT_S,
+    RunningServer,
+    ServerAddress,
+    client_environment,
+    listen,
+    log_file,
+    new_auth,
+    prefect_home,
+    read_connection,
+    remove_connection,
+    start_child,
+    start_server,
+    stop_child,
+    wait_for_server,
+    write_connection,
+)
+from flows.terminal import err, out
+from tasks.errors import PipelineError
+from tasks.files import make_folder, write_private
+from tasks.pool.lifecycle import PoolFiles, pool_status, stop_pool
+from tasks.settings import PROJECT_ROOT, Settings
+
+if TYPE_CHECKING:
+    from prefect.events.schemas.automations import AutomationCore
+
+WORK_POOL = "local-gguf"
+_DEAD_AFTER_S = 3 * HEARTBEAT_S  # a run whose process was killed sends no heartbeats
+_POOL_SETTLES_S = 3.0  # while it learns that the runs which asked it are gone
+_DEAD_RUNS = "lectern: mark dead runs as crashed"
+_WELCOME = """\
+[bold]{url}[/]  log in with  [bold]{auth}[/]
+
+In a second shell, in the project's folder:
+  prefect deployment run summarize-pdf -p 'sources=["paper.pdf"]'
+
+Ctrl-C stops the server, the worker and its runs."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Up:
+    """What runs while `lectern up` does."""
+
+    server: RunningServer
+    worker: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> ServerAddress:
+        return self.server.address
+
+    def ended(self) -> str:
+        """Return what ended by itself, and where its log is; "" while all is well."""
+        if self.server.process.poll() is not None:
+            return f"Prefect's server has ended. Its log says why: {self.server.log}"
+        if self.worker.poll() is not None:
+            return f"The worker has ended. Its log says why: {self.server.log.parent}/worker.log"
+        return ""
+
+
+@contextmanager
+def running_up(settings: Settings, port: int, say: Callable[[str], None]) -> Iterator[Up]:
+    """Run all of it for as long as the block lasts.
+
+    Args:
+        port: the one to try first; another is taken, and told, if it is not free.
+        say: hears what is being done, a phrase at a time.
+
+    Raises:
+        PipelineError: it runs already, or something did not start.
+    """
+    with _only_one(settings):
+        say("starting Prefect's server")
+        with _server(settings, port, say) as server:
+            environment = {
+                **client_environment(settings),
+                **server.address.environment(),
+                "PREFECT_WORKER_QUERY_SECONDS": "2",
+            }
+            os.environ.update(environment)  # before Prefect is imported,
+            import_module("prefect.automations")  # which takes as long as the server does
+            wait_for_server(server)
+            from flows.killed import mark_killed_runs
+
+            mark_killed_runs()
+            write_connection(server.address)
+            try:
+                say("starting the worker")
+                asyncio.run(_prepare())
+                with _worker(settings, environment) as worker:
+                    say("deploying the flows")
+                    _deploy(settings, environment)
+                    yield Up(server, worker)
+                    say("stopping the worker and its runs")
+            finally:
+                remove_connection(server.address)
+
+
+def run_up(settings: Settings, port: int) -> int:
+    """Run all of it until SIGINT or SIGTERM; return the exit code.
+
+    Raises:
+        PipelineError: it runs already, or something did not start.
+    """
+    stop = threading.Event()
+    status = err.status("starting")
+
+    def say(text: str) -> None:
+        status.update(escape(text))
+        log.info("%s", text)
+
+    with status, running_up(settings, port, say) as up:
+        status.stop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: stop.set())
+        out.print(_WELCOME.format(url=up.address.ui, auth=up.address.auth))
+        while not stop.wait(1) and not up.ended():
+            pass
+        ended = up.ended()
+        status.start()
+    _stop_idle_pool(settings)
+    err.print(ended or "Stopped.", style="red" if ended else "", markup=False)
+    return 1 if ended else 0
+
+
+def _stop_idle_pool(settings: Settings) -> None:
+    """Give the model's memory back, unless a `lectern summarize` elsewhere is using it."""
+    deadline = time.monotonic() + _POOL_SETTLES_S
+    while pool := pool_status(settings):
+        if not pool.running and not pool.waiting:
+            stop_pool(settings)
+        elif time.monotonic() < deadline:
+            time.sleep(0.2)
+            continue
+        return
+
+
+@contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    lock = FileLock(make_folder(settings.home) / "up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        address = read_connection()
+        where = address.ui if address else "starting"
+        raise PipelineError("lectern up", f"it runs already: {where}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _server(settings: Settings, port: int, say: Callable[[str], None]) -> Iterator[RunningServer]:
+    try:
+        listener = listen(port)
+    except OSError:
+        listener = listen()
+        say(f"port {port} is taken, using {listener.getsockname()[1]} instead")
+    with listener:
+        server = start_server(settings, listener, kept_auth(settings), alone=False)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def kept_auth(settings: Settings) -> str:
+    """Return the same password every time, so that a browser's login stays good."""
+    path = make_folder(prefect_home(settings)) / "auth"
+    kept = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    if not all(kept.partition(":")):  # an empty one would let anybody in
+        kept = new_auth()
+        write_private(path, kept)
+    return kept
+
+
+async def _prepare() -> None:
+    """Make the work pool and the automation, unless they are there."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    async with get_client() as client:
+        await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"), True)
+        if not await client.read_automations_by_name(_DEAD_RUNS):
+            await client.create_automation(_marking_dead_runs())
+
+
+def _marking_dead_runs() -> AutomationCore:
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    over = ("Completed", "Failed", "Cancelled", "Crashed")
+    return AutomationCore(
+        name=_DEAD_RUNS,
+        description="A run whose process is gone sends no heartbeats any more.",
+        trigger=EventTrigger(
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{each}" for each in over)},
+            match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=_DEAD_AFTER_S),
+        ),
+        actions=[
+            ChangeFlowRunState(
+                name=None,
+                state=StateType.CRASHED,
+                message="Its process is gone. Start it again: what is done is not asked anew.",
+                force=False,
+            )
+        ],
+    )
+
+
+@contextmanager
+def _worker(
+    settings: Settings, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    command = ["prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process",
+               "--name", "lectern up", "--install-policy", "never"]  # fmt: skip
+    worker = start_child(command, environment, log_file(settings, "worker"))
+    try:
+        yield worker
+    finally:
+        stop_runs(worker, settings)
+        stop_child(worker, patience_s=20)
+
+
+def stop_runs(worker: subprocess.Popen[Any], settings: Settings) -> None:
+    """End the worker's flow processes first, while there is a server to report to.
+
+    Not the pool that one of them may have started: others may be using it.
+    """
+    runs = _below(worker.pid)
+    state = PoolFiles(settings.home).read_state()
+    if state and (pool := state.process()):
+        spared = {pool, *_below(pool.pid)}
+        runs = [run for run in runs if run not in spared]
+    for run in runs:
+        _quietly(run.terminate)
+    _, alive = psutil.wait_procs(runs, timeout=15)
+    for run in alive:
+        _quietly(run.kill)
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _quietly(end: Callable[[], None]) -> None:
+    try:
+        end()
+    except psutil.NoSuchProcess:
+        return
+
+
+def _deploy(settings: Settings, environment: Mapping[str, str]) -> None:
+    log = log_file(settings, "deploy")
+    command = ["prefect", "--no-prompt", "deploy", "--all",
+               "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
+    if start_child(command, environment, log).wait() != 0:
+        raise PipelineError(
+            str(PROJECT_ROOT / "deployments" / "prefect.yaml"),
+            "the flows could not be deployed",
+            f"The log says why: {log}",
+        )

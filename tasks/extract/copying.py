@@ -1,0 +1,115 @@
+"""A document's bytes as this machine holds them while it is read.
+
+Owns the one copy, which is hashed as it is made, so that a file that changes meanwhile is
+still one whole. It has no name: nothing is left of it whatever happens.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tasks.errors import SourceError, StorageError
+from tasks.extract.sources import pdfs_below
+
+HEAD = 1024  # bytes within which a PDF must say that it is one
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Copy:
+    """A temporary file without a name, for as long as the block lasts."""
+
+    def __init__(self) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self._head = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):  # a full disk has been told; what it lacks nobody wants now
+            self.file.close()
+
+    def write(self, data: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            StorageError: the disk is full.
+        """
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+        self.size += len(data)
+        self.digest.update(data)
+        with full_disk():
+            self.file.write(data)
+            self.file.flush()  # or what is left would fail where nobody expects it
+
+    @property
+    def is_pdf(self) -> bool:
+        return b"%PDF" in self._head
+
+
+def copy_file(path: Path, copy: Copy, uri: str) -> None:
+    """Copy a file.
+
+    Raises:
+        SourceError: it is not there, can't be read, or is not a PDF.
+        StorageError: the disk is full.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # a pipe or a device would never end
+            raise _not_a_file(path, uri, mode)
+        with path.open("rb") as file:
+            while data := file.read(1 << 20):
+                copy.write(data)
+    except FileNotFoundError as error:
+        raise SourceError(uri, "does not exist", "Check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceError(uri, f"can't be read ({reason})", "Check its permissions") from error
+    if not copy.size:
+        raise SourceError(uri, "is empty", "Get a fresh copy")
+    if not copy.is_pdf:
+        raise SourceError(uri, "is not a PDF", "Lectern reads PDF files; convert it first")
+
+
+def _not_a_file(path: Path, uri: str, mode: int) -> SourceError:
+    if not stat.S_ISDIR(mode):
+        return SourceError(uri, "is not a file", "Name a PDF, or a folder that holds some")
+    if any(pdfs_below(path)):
+        return SourceError(uri, "is a folder", "Name a PDF in it")
+    return SourceError(uri, "is a folder that holds no PDF", "Name a PDF, or another folder")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Turn the error of a full temporary folder into one that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise disk_is_full() from error
+
+
+def disk_is_full() -> StorageError:
+    return StorageError(
+        tempfile.gettempdir(),
+        "no space is left for the copy of a document that is being read",
+        "Free some, or set TMPDIR to a folder on another disk",
+    )

@@ -1,0 +1,1 @@
+"""From chunks to a finished summary: prompts, requests, answers and their checks."""

@@ -1,0 +1,106 @@
+"""Languages as prompts name them, and as a text shows them.
+
+Owns the names of languages in the prompts' own languages, and the telling of one from another.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+_NAMES: Mapping[str, tuple[str, str]] = {
+    "ar": ("Arabic", "阿拉伯文"),
+    "cs": ("Czech", "捷克文"),
+    "da": ("Danish", "丹麦文"),
+    "de": ("German", "德文"),
+    "el": ("Greek", "希腊文"),
+    "en": ("English", "英文"),
+    "es": ("Spanish", "西班牙文"),
+    "fa": ("Persian", "波斯文"),
+    "fi": ("Finnish", "芬兰文"),
+    "fr": ("French", "法文"),
+    "he": ("Hebrew", "希伯来文"),
+    "hi": ("Hindi", "印地文"),
+    "hu": ("Hungarian", "匈牙利文"),
+    "id": ("Indonesian", "印尼文"),
+    "it": ("Italian", "意大利文"),
+    "ja": ("Japanese", "日文"),
+    "ko": ("Korean", "韩文"),
+    "nl": ("Dutch", "荷兰文"),
+    "no": ("Norwegian", "挪威文"),
+    "pl": ("Polish", "波兰文"),
+    "pt": ("Portuguese", "葡萄牙文"),
+    "ro": ("Romanian", "罗马尼亚文"),
+    "ru": ("Russian", "俄文"),
+    "sv": ("Swedish", "瑞典文"),
+    "th": ("Thai", "泰文"),
+    "tr": ("Turkish", "土耳其文"),
+    "uk": ("Ukrainian", "乌克兰文"),
+    "vi": ("Vietnamese", "越南文"),
+    "zh": ("Chinese", "中文"),
+    "zh-hant": ("Traditional Chinese", "繁体中文"),
+    "zh-tw": ("Traditional Chinese", "繁体中文"),
+    "und": ("the language of the text", "原文的语言"),
+}
+_FLOOR_LETTERS = 200  # below this, identification is often wrong
+_SURE = 0.95
+_CLOSE = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs"}, {"ms", "id"},
+          {"es", "gl", "ca", "pt"}, {"af", "nl"})  # fmt: skip
+
+
+def base(language: str) -> str:
+    """Return a language code without its region or script: zh-Hans is zh."""
+    return language.lower().partition("-")[0]
+
+
+def prompt_language(language: str) -> str:
+    """Return the language of the prompt for answers in a language: zh or en."""
+    return "zh" if base(language) == "zh" else "en"
+
+
+def language_name(language: str) -> str:
+    """Return a language's name in its prompt's language; an unknown code stands for itself."""
+    names = _NAMES.get(language.lower()) or _NAMES.get(base(language))
+    if names is None:
+        return language
+    return names[1] if prompt_language(language) == "zh" else names[0]
+
+
+def is_in(text: str, language: str) -> bool:
+    """Tell whether a text may be in a language; False only where it surely is not.
+
+    The share of Chinese characters decides for and against Chinese and Japanese; a library
+    tells languages in Latin script apart, if there is enough text.
+    """
+    letters = [c for c in text if c.isalpha()]
+    if len(letters) < 10:
+        return True
+    han = sum("\u3400" <= c <= "\u9fff" for c in letters) / len(letters)
+    kana = sum("\u3040" <= c <= "\u30ff" for c in letters) / len(letters)
+    wanted = base(language)
+    if wanted == "zh":
+        return han >= 0.1 and kana < 0.1  # a name in Latin letters takes many
+    if wanted == "ja":
+        return kana >= 0.05 or han >= 0.5
+    if han + kana > 0.4:
+        return wanted not in _NAMES or wanted in ("ko", "und")
+    latin = [c for c in letters if unicodedata.name(c, "").startswith("LATIN")]
+    if len(letters) < _FLOOR_LETTERS or len(latin) < 0.9 * len(letters) or wanted not in _NAMES:
+        return True
+    return wanted == "und" or _identified(text, wanted)
+
+
+def _identified(text: str, wanted: str) -> bool:
+    found, probability = _identifier().classify(text)
+    close = any({found, wanted} <= group for group in _CLOSE)
+    return found == wanted or probability < _SURE or close
+
+
+@cache
+def _identifier() -> Any:
+    # Loading its model takes a moment; most runs never need it.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

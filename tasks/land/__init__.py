@@ -1,0 +1,18 @@
+"""Landing: what a run made goes to the disk, whole or not at all, and can be read back."""
+
+from tasks.land.documents import land_document
+from tasks.land.ledger import Ledger
+from tasks.land.sources import land_source
+from tasks.land.statistics import Statistics, latest_run, statistics
+from tasks.land.tables import collect, read_table
+
+__all__ = [
+    "Ledger",
+    "Statistics",
+    "collect",
+    "land_document",
+    "land_source",
+    "latest_run",
+    "read_table",
+    "statistics",
+]

@@ -1,0 +1,104 @@
+"""The words of a landed document that are Lectern's own, in English and in Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.records import Coverage
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Texts of one language; those with braces are completed by `str.format`."""
+
+    source: str
+    about: str
+    contents: str
+    page: str
+    passages: str
+    pages: str
+    language: str
+    length: str
+    model: str
+    coverage: str
+    coverage_line: str
+    unsupported: str
+    no_citation: str
+    no_text: str
+    failed: str
+    incomplete: str
+    empty: str
+    comma: str
+    colon: str
+    lengths: dict[str, str]
+    languages: dict[str, str]
+
+    def coverage_text(self, coverage: Coverage, n_segments: int) -> str:
+        return self.coverage_line.format(
+            total=coverage.total,
+            n_segments=n_segments,
+            ok=coverage.ok,
+            repaired=coverage.repaired,
+            kept=coverage.kept,
+            failed=coverage.failed,
+        )
+
+    def join(self, items: Sequence[str]) -> str:
+        return self.comma.join(items)
+
+
+_ENGLISH = Labels(
+    source="Source",
+    about="About this summary",
+    contents="Contents",
+    page="p. {}",
+    passages="Source text",
+    pages="Pages",
+    language="Language",
+    length="Length",
+    model="Model",
+    coverage="Coverage",
+    coverage_line="{total} of {n_segments} segments accounted for: {ok} ok, "
+    "{repaired} repaired, {kept} kept by rule, {failed} failed",
+    unsupported="not found in the cited text: {}",
+    no_citation="no source given",
+    no_text="No text was found on these pages of the PDF, so the summary lacks them: {}. "
+    "They may be scans or pictures.",
+    failed="The model gave no usable notes on these pages, so the summary lacks them: {}.",
+    incomplete="The source could be read in part only: {}",
+    empty="There is nothing to show: no part of the source could be summarised.",
+    comma=", ",
+    colon=": ",
+    lengths={"short": "short", "medium": "medium", "long": "long", "outline": "outline"},
+    languages={"en": "English", "zh": "Chinese"},
+)
+_CHINESE = Labels(
+    source="来源",
+    about="关于本摘要",
+    contents="目录",
+    page="第 {} 页",
+    passages="原文",
+    pages="页数",
+    language="语言",
+    length="篇幅",
+    model="模型",
+    coverage="覆盖",
+    coverage_line="{n_segments} 段中已核对 {total} 段：正常 {ok}，修复 {repaired}，"
+    "按规则略过 {kept}，失败 {failed}",
+    unsupported="所引原文中没有：{}",
+    no_citation="未注明出处",
+    no_text="PDF 的以下各页没有文字（可能是扫描件或图片），摘要不含这些页：{}。",
+    failed="模型未能为以下各页给出可用的笔记，摘要不含这些页：{}。",
+    incomplete="来源只读出了一部分：{}",
+    empty="没有可显示的内容：来源的任何部分都未能概括。",
+    comma="、",
+    colon="：",
+    lengths={"short": "简短", "medium": "中等", "long": "详细", "outline": "大纲"},
+    languages={"en": "英文", "zh": "中文"},
+)
+
+
+def labels(language: str) -> Labels:
+    """Return the labels for a document in `language`: Chinese for Chinese, else English."""
+    return _CHINESE if language.split("-")[0] == "zh" else _ENGLISH

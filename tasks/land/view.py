@@ -1,0 +1,126 @@
+"""What a summary's page shows: a document, its source and its segments, put into words.
+
+Owns the links to pages, the passages behind each bullet, and the warnings. Does not know
+Markdown or HTML: the templates do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.land.labels import Labels, labels
+from tasks.naming import file_name, link, ranges
+from tasks.records import Bullet, Citation, Document, Segment, Source
+
+
+@dataclass(frozen=True)
+class PageLink:
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A cited segment, word for word."""
+
+    page: PageLink
+    text: str
+
+
+@dataclass(frozen=True)
+class BulletView:
+    text: str
+    pages: tuple[PageLink, ...]
+    passages: tuple[Passage, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SectionView:
+    anchor: str
+    heading: str
+    bullets: tuple[BulletView, ...]
+
+
+@dataclass(frozen=True)
+class SummaryView:
+    """Everything that the templates show, in the order in which they show it."""
+
+    title: str
+    language: str
+    source_language: str
+    labels: Labels
+    note: str
+    source: PageLink
+    warnings: tuple[str, ...]
+    sections: tuple[SectionView, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+def summary_view(
+    source: Source, document: Document, segments: Sequence[Segment], note: str
+) -> SummaryView:
+    words = labels(document.language)
+    address = link(source.uri)
+    texts = {segment.n: segment.text for segment in segments}
+    return SummaryView(
+        title=document.title,
+        language=document.language,
+        source_language=source.language,
+        labels=words,
+        note=note,
+        source=PageLink(file_name(source.uri), address),
+        warnings=tuple(_warnings(source, document, words)),
+        sections=tuple(
+            SectionView(
+                anchor=f"section-{i}",
+                heading=section.heading,
+                bullets=tuple(_bullet(bullet, address, texts, words) for bullet in section.bullets),
+            )
+            for i, section in enumerate(document.sections, 1)
+        ),
+        facts=(
+            (words.pages, str(source.n_pages)),
+            (words.language, words.languages.get(document.language, document.language)),
+            (words.length, words.lengths[document.length]),
+            (words.model, document.model),
+            (words.coverage, words.coverage_text(document.coverage, source.n_segments)),
+        ),
+    )
+
+
+def _bullet(bullet: Bullet, address: str, texts: Mapping[int, str], words: Labels) -> BulletView:
+    warnings = []
+    if bullet.unsupported:
+        warnings.append(words.unsupported.format(words.join(bullet.unsupported)))
+    if not bullet.citations:
+        warnings.append(words.no_citation)
+    pages = {citation.page: _page(citation, address, words) for citation in bullet.citations}
+    return BulletView(
+        text=bullet.text,
+        pages=tuple(pages.values()),
+        passages=tuple(
+            Passage(pages[citation.page], texts[citation.n])
+            for citation in bullet.citations
+            if citation.n in texts
+        ),
+        warnings=tuple(warnings),
+    )
+
+
+def _page(citation: Citation, address: str, words: Labels) -> PageLink:
+    return PageLink(words.page.format(citation.page_label), f"{address}#page={citation.page}")
+
+
+def _warnings(source: Source, document: Document, words: Labels) -> list[str]:
+    found = []
+    if source.status != "ok" and source.error:
+        found.append(words.incomplete.format(source.error))
+    if source.pages_without_text:
+        found.append(words.no_text.format(words.join(ranges(source.pages_without_text))))
+    if document.failed_pages:
+        found.append(words.failed.format(words.join(document.failed_pages)))
+    if not any(section.bullets for section in document.sections):
+        found.append(words.empty)
+    return found

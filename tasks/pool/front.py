@@ -1,0 +1,302 @@
+"""The pool's routes: what OpenAI's API asks, in terms of models, tokens and tickets.
+
+Rendering and tokenizing happen here, in threads; the worker sees tokens only. Knows nothing
+of the process it runs in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from tasks.errors import ModelError
+from tasks.pool.answer_text import ReasoningFilter, strip_reasoning
+from tasks.pool.api import (
+    ApiError,
+    ChatBody,
+    ChatShape,
+    CompletionBody,
+    CompletionShape,
+    Json,
+    SamplingBody,
+    Shape,
+    TokenizeBody,
+    parse,
+    sse,
+    timings,
+    usage,
+    with_details,
+)
+from tasks.pool.lifecycle import prove
+from tasks.pool.metrics import metrics_text
+from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
+from tasks.pool.spec import ModelSpec, load_spec
+from tasks.pool.streaming import Stream, unbroken, unless_gone
+from tasks.pool.supervisor import BusyError, PoolModel, Supervisor, Ticket
+from tasks.settings import Settings
+
+_STATUS = {
+    "invalid_tokens": 400,
+    "invalid_grammar": 400,
+    "context_length_exceeded": 400,
+    "shutting_down": 503,
+}  # of a worker's refusal; 500 for the others
+_SPEC_FRESH_S = 5.0  # then load_spec looks at the file again
+
+
+class SpecLoader(Protocol):
+    """load_spec, or a test's stand-in."""
+
+    def __call__(
+        self, name: str, settings: Settings, progress: Callable[[str, int, int], None] | None
+    ) -> ModelSpec: ...
+
+
+@dataclass
+class _Loaded:
+    """A spec, when it was last looked after, and a lock so that only one caller does."""
+
+    spec: ModelSpec | None = None
+    at: float = 0.0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Specs:
+    """Model specs by name, loaded in threads; a file that changes is noticed soon."""
+
+    def __init__(self, config: Settings, load: SpecLoader) -> None:
+        self._config = config
+        self._load = load
+        self._known: dict[str, _Loaded] = {}
+        self.fetching: dict[str, tuple[int, int]] = {}  # bytes done and in all, by name
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, loaded in self._known.items() if loaded.spec]
+
+    async def get(self, name: str) -> ModelSpec:
+        """Return a model's spec; fetches the model if need be.
+
+        Raises:
+            ApiError: there is no such model.
+        """
+        loaded = self._known.setdefault(name, _Loaded())
+        async with loaded.lock:
+            if loaded.spec is None or time.monotonic() - loaded.at > _SPEC_FRESH_S:
+                loaded.spec = None
+                loaded.spec = await asyncio.to_thread(self._read, name)
+                loaded.at = time.monotonic()
+            return loaded.spec
+
+    def _read(self, name: str) -> ModelSpec:
+        def progress(_label: str, done: int, total: int) -> None:
+            self.fetching[name] = (done, total)
+
+        try:
+            return self._load(name, self._config, progress)
+        except ModelError as error:
+            raise ApiError.of(404, "model_error", error) from error
+        finally:
+            self.fetching.pop(name, None)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A completion request, read and tokenized."""
+
+    body: SamplingBody
+    shape: Shape
+    model: PoolModel
+    request: EngineRequest
+
+
+class Front:
+    """The routes' handlers."""
+
+    def __init__(
+        self, config: Settings, key: str, supervisor: Supervisor, load: SpecLoader = load_spec
+    ) -> None:
+        self._config = config
+        self._key = key
+        self._supervisor = supervisor
+        self._specs = Specs(config, load)
+
+    async def chat(self, request: Request) -> Response:
+        body = parse(ChatBody, await request.body())
+        spec = await self._specs.get(body.model)
+        messages = [message.message() for message in body.messages]
+        prompt = await asyncio.to_thread(_checked, spec.prompt, messages)
+        shape = ChatShape(body.model)
+        return await self._answer(request, self._asked(request, body, shape, spec, prompt))
+
+    async def completions(self, request: Request) -> Response:
+        body = parse(CompletionBody, await request.body())
+        spec = await self._specs.get(body.model)
+        prompt = body.prompt
+        if isinstance(prompt, str):
+            prompt = await asyncio.to_thread(_encode, spec, prompt)
+        shape = CompletionShape(body.model)
+        return await self._answer(request, self._asked(request, body, shape, spec, prompt))
+
+    async def tokenize(self, request: Request) -> Response:
+        body = parse(TokenizeBody, await request.body())
+        spec = await self._specs.get(body.model)
+        if body.messages is None:
+            tokens = await asyncio.to_thread(spec.tokenizer.encode, body.content)
+        else:
+            messages = [message.message() for message in body.messages]
+            tokens = await asyncio.to_thread(_checked, spec.prompt, messages)
+        return JSONResponse({"tokens": tokens})
+
+    async def models(self, _request: Request) -> Response:
+        data = [{"id": n, "object": "model", "owned_by": "lectern"} for n in self._specs.names]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def metrics(self, _request: Request) -> Response:
+        return PlainTextResponse(metrics_text(self._supervisor))
+
+    async def health(self, request: Request) -> Response:
+        """Say what the pool does; a challenge is answered with a proof that it has the key."""
+        worker, state, model, progress = self._supervisor.worker, self._supervisor.state, "", 1.0
+        if worker:
+            model, progress = worker.model.name, 1.0 if worker.ready else worker.progress
+        elif self._specs.fetching:
+            model, (done, total) = next(iter(self._specs.fetching.items()))
+            state, progress = "loading", done / max(total, 1)
+        challenge = request.query_params.get("challenge", "")[:64]
+        return JSONResponse(
+            {
+                "status": "ok",
+                "state": state,
+                "model": model,
+                "progress": progress,
+                "running": self._supervisor.running,
+                "waiting": self._supervisor.waiting,
+                "worker": worker.pid if worker else None,
+                "proof": prove(self._key, challenge) if challenge else "",
+            }
+        )
+
+    def _asked(
+        self,
+        request: Request,
+        body: ChatBody | CompletionBody,
+        shape: Shape,
+        spec: ModelSpec,
+        prompt: list[int],
+    ) -> _Asked:
+        """Return the request for the pool.
+
+        Raises:
+            ApiError: it does not fit a sequence.
+        """
+        config = self._config
+        n_ctx = min(config.pool_n_ctx, spec.n_ctx_train or config.pool_n_ctx)
+        room = n_ctx - len(prompt)
+        if room < (body.max_tokens or 1) or not prompt:
+            error = ModelError(
+                spec.name,
+                f"{len(prompt)} prompt tokens and {body.max_tokens or 1} for the answer do not "
+                f"fit the {n_ctx} tokens of a sequence",
+                "Lower LECTERN_MAX_PROMPT_TOKENS, or raise LECTERN_POOL_N_CTX, at most to what "
+                "the model was trained on",
+            )
+            raise ApiError.of(400, "context_length_exceeded", error)
+        ask = body.engine_request(prompt, room, body.wanted_logprobs)
+        worker_config = WorkerConfig(
+            model_path=str(spec.path),
+            n_ctx=n_ctx,
+            n_seq_max=config.pool_n_seq_max,
+            n_batch=config.pool_n_batch,
+            n_threads=config.pool_n_threads,
+            n_gpu_layers=config.pool_n_gpu_layers,
+        )
+        return _Asked(
+            body, shape, PoolModel(body.model, spec.identity, worker_config), _placed(ask, request)
+        )
+
+    async def _answer(self, request: Request, asked: _Asked) -> Response:
+        try:
+            ticket = self._supervisor.submit(asked.model, asked.request)
+        except BusyError:
+            raise ApiError(429, "busy", "too many requests are waiting; try again later") from None
+        if asked.body.stream:
+            return Stream(self._parts(asked, ticket), lambda: self._supervisor.cancel(ticket))
+        whole = unless_gone(request.receive, self._whole(asked, ticket))
+        try:
+            answer = await whole
+        finally:
+            self._supervisor.cancel(ticket)
+        return Response(status_code=499) if answer is None else JSONResponse(answer)
+
+    async def _whole(self, asked: _Asked, ticket: Ticket) -> Json:
+        async for event in ticket.events():
+            if isinstance(event, Refused):
+                raise _refusal(asked, event)
+            if isinstance(event, Done):
+                logprobs = None if asked.request.logprobs is None else event.logprobs
+                chat = isinstance(asked.shape, ChatShape)
+                text = strip_reasoning(event.text) if chat else event.text
+                return self._detailed(asked.shape.whole(text, logprobs, event), ticket, event)
+        raise AssertionError("a ticket's last event is Done or Refused")
+
+    async def _parts(self, asked: _Asked, ticket: Ticket) -> AsyncIterator[bytes]:
+        """Yield a stream's events. Errors come as an event too: the status is long sent."""
+        shape, wanted = asked.shape, asked.request.logprobs is not None
+        reasoning = ReasoningFilter() if isinstance(shape, ChatShape) else None
+        try:
+            async for event in unbroken(ticket):
+                if isinstance(event, Refused):
+                    raise _refusal(asked, event)
+                text = reasoning.push(event.text) if reasoning else event.text
+                if isinstance(event, Done) and reasoning:
+                    text += reasoning.flush()
+                logprobs = event.logprobs if wanted else None
+                if text or logprobs:
+                    yield sse(shape.part(text, logprobs, None))
+                if isinstance(event, Done):
+                    last = shape.part("", None, event.finish_reason)
+                    yield sse(self._detailed(last, ticket, event))
+                    if asked.body.stream_options.include_usage:
+                        yield sse({**last, "choices": [], "usage": usage(event)})
+            yield sse("[DONE]")
+        except ApiError as error:
+            yield sse(error.json())
+
+    def _detailed(self, answer: Json, ticket: Ticket, done: Done) -> Json:
+        times = timings(done, time.perf_counter() - ticket.submitted_at)
+        return with_details(answer, done, times, f"{platform.node()}:{ticket.worker_pid}")
+
+
+def _placed(ask: EngineRequest, request: Request) -> EngineRequest:
+    """Add whose request it is; in headers, which other servers ignore."""
+    run = request.headers.get("x-lectern-run", "")
+    interactive = request.headers.get("x-lectern-priority") == "interactive"
+    return replace(ask, run=run, interactive=interactive)
+
+
+def _checked(prompt: Callable[[Any], list[int]], messages: Any) -> list[int]:
+    """Render and tokenize; a template that refuses the messages is the caller's error."""
+    try:
+        return prompt(messages)
+    except ModelError as error:
+        raise ApiError.of(400, "model_error", error) from error
+
+
+def _encode(spec: ModelSpec, text: str) -> list[int]:
+    tokens = spec.tokenizer.encode(text)
+    begin = [] if spec.bos is None or tokens[:1] == [spec.bos] else [spec.bos]
+    return begin + tokens
+
+
+def _refusal(asked: _Asked, refused: Refused) -> ApiError:
+    remedy = "" if refused.code in _STATUS else "See pool.log in the pool's home folder"
+    error = ModelError(asked.model.name, refused.problem, remedy)
+    return ApiError.of(_STATUS.get(refused.code, 500), refused.code, error)

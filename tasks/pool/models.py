@@ -1,0 +1,211 @@
+"""From a model's name to its GGUF file on this disk.
+
+Owns the forms a name can take (a path, hf:owner/repo:quantization, a name from models.toml),
+fetching from a hub, finding the parts of a split file, and a file's identity. Does not look
+into the files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import filelock
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+
+from tasks.errors import ModelError
+from tasks.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+"""progress(label, done_bytes, total_bytes)"""
+
+EXAMPLE = "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0"
+_PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
+_BLOCK = 4 * 1024 * 1024
+
+
+class KnownModel(BaseModel):
+    """A model in models.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str = ""
+    source: str = ""
+    max_prompt_tokens: int | None = None
+    max_lines: int | None = None
+    max_line_tokens: int | None = None
+    template: str = ""
+    note: str = ""
+    languages: tuple[str, ...] = ()
+    licence: str = ""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> KnownModel:
+        if bool(self.file) == bool(self.source):
+            raise ValueError("give either file or source")
+        return self
+
+
+_Known = TypeAdapter(dict[str, KnownModel])
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model that lies on this disk.
+
+    Attributes:
+        parts: absolute paths; more than one for a split file, in order.
+        known: its entry in models.toml, if the name is from there.
+    """
+
+    name: str
+    parts: tuple[Path, ...]
+    known: KnownModel | None = None
+
+
+def resolve(name: str, settings: Settings, progress: Progress | None = None) -> ModelFiles:
+    """Find a model's files, fetching them if they are on a hub and not yet here.
+
+    Args:
+        name: a path; hf:owner/repo:quantization; hf:owner/repo/file.gguf; or a name from
+            models.toml.
+
+    Raises:
+        ModelError: there is no such model, or it can't be fetched.
+    """
+    known = read_known(settings.models / "models.toml").get(name)
+    if known is None:
+        return ModelFiles(name, _parts(_origin(name, settings, progress), name))
+    origin = settings.models / known.file if known.file else known.source
+    return ModelFiles(name, _parts(_origin(str(origin), settings, progress), name), known)
+
+
+def absolute_name(name: str, base: Path) -> str:
+    """Return a name that means the same from any working directory.
+
+    Args:
+        base: where a relative path counts from.
+    """
+    path = base / Path(name).expanduser()
+    return str(path) if not name.startswith("hf:") and (_is_path(name) or path.is_file()) else name
+
+
+def read_known(path: Path) -> dict[str, KnownModel]:
+    """Read models.toml; a missing file has no models.
+
+    Raises:
+        ModelError: it is malformed.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _Known.validate_python(tables)
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(str(path), f"it is no TOML ({error})", "Correct it") from error
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or error.title}: {one['msg']}"
+            for one in error.errors()
+        )
+        raise ModelError(str(path), wrong, "Correct it") from error
+
+
+def identify(files: ModelFiles, home: Path, progress: Progress | None = None) -> str:
+    """Return the hex sha256 of a model's bytes, all parts in order.
+
+    It is remembered in home/identities by path, size, mtime and inode, so that only a new or
+    changed file is read.
+    """
+    stamp = [_stamp(part) for part in files.parts]
+    folder = home / "identities"
+    folder.mkdir(parents=True, exist_ok=True)
+    memory = folder / f"{sha256(str(files.parts[0]).encode()).hexdigest()}.json"
+    with filelock.FileLock(memory.with_suffix(".lock")):
+        remembered = _remembered(memory)
+        if remembered.get("stamp") == stamp:
+            return str(remembered["identity"])
+        try:
+            identity = _hash(files, progress)
+        except OSError as error:
+            raise ModelError(files.name, f"it can't be read ({error})", "Check the disk") from error
+        fresh = memory.with_suffix(".tmp")
+        fresh.write_text(json.dumps({"stamp": stamp, "identity": identity}))
+        fresh.replace(memory)
+    return identity
+
+
+def _origin(name: str, settings: Settings, progress: Progress | None) -> Path:
+    if name.startswith("hf:"):
+        from tasks.pool.hub import fetch  # its library takes a second to import
+
+        return fetch(name, progress)
+    path = Path(name).expanduser().absolute()
+    if path.exists() or _is_path(name):
+        return path
+    names = ", ".join(read_known(settings.models / "models.toml")) or "none"
+    raise ModelError(
+        name,
+        "there is no such model",
+        f"Give a GGUF file's path, hf:owner/repo:quantization (such as {EXAMPLE}), "
+        f"or a name from models.toml ({names})",
+    )
+
+
+def _is_path(name: str) -> bool:
+    """Tell whether a name is written like a path, whether or not anything is there."""
+    return "/" in name or name.lower().endswith(".gguf")
+
+
+def _parts(path: Path, name: str) -> tuple[Path, ...]:
+    """Return the file, or all parts of the split file that it is a part of."""
+    part = _PART.match(path.name)
+    paths = [path]
+    if part:
+        total = int(part["total"])
+        names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
+        paths = [path.with_name(part_name) for part_name in names]
+    for each in paths:
+        if each.is_dir():
+            raise ModelError(name, f"{each} is a folder", "Give the path of a GGUF file in it")
+        if not each.exists():
+            problem = f"{each} is missing" if part else f"there is no file {each}"
+            raise ModelError(name, problem, "Check the path, or fetch the file")
+    return tuple(paths)
+
+
+def _stamp(path: Path) -> list[int | str]:
+    stat = path.stat()
+    return [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(memory.read_bytes())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return content
+
+
+def _hash(files: ModelFiles, progress: Progress | None) -> str:
+    total = sum(part.stat().st_size for part in files.parts)
+    digest, done = sha256(), 0
+    for block in _blocks(files.parts):
+        digest.update(block)
+        done += len(block)
+        if progress:
+            progress(f"reading {files.parts[0].name}", done, total)
+    return digest.hexdigest()
+
+
+def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block

@@ -1,0 +1,168 @@
+"""What the front and its worker say to each other: one JSON object a line.
+
+Requests and events as frozen records, and their coding. Knows neither pipes nor llama.cpp.
+Tokens only: the front renders and tokenizes, the worker never sees a chat message.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+
+class GrammarError(ValueError):
+    """A request's grammar is not GBNF."""
+
+
+class TopLogprob(TypedDict):
+    """A token and its log-probability, in OpenAI's form."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class TokenLogprob(TopLogprob):
+    """The chosen token, and the best ones in its place if they were asked for."""
+
+    top_logprobs: list[TopLogprob]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerConfig:
+    """The model a worker loads and the context it makes; names are llama.cpp's."""
+
+    model_path: str = field(compare=False)  # the same content may lie in several places
+    n_ctx: int  # of one sequence
+    n_seq_max: int = 8
+    n_batch: int = 512
+    n_threads: int = 0
+    n_gpu_layers: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineRequest:
+    """Tokens in, and how to choose and when to stop the tokens that come out.
+
+    Attributes:
+        seed: for sampling; -1 draws one.
+        logprobs: None: not asked for; 0: of each chosen token; n: also of the n best.
+        stream: send text as it comes, not only at the end.
+        run: who asks; the scheduler takes turns between runs.
+        waited_s: seconds it waited before it was handed to the worker.
+    """
+
+    id: int
+    prompt: list[int]
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repeat_penalty: float = 1.0
+    seed: int = -1
+    logit_bias: dict[str, float] = field(default_factory=dict)  # by token id, as JSON has it
+    stop: list[str] = field(default_factory=list)
+    grammar: str = ""
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    stream: bool = False
+    run: str = ""
+    interactive: bool = False
+    waited_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    """Forget this request; no event about it follows."""
+
+    id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    progress: float  # 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    n_ctx: int  # of one sequence
+    n_vocab: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alive:
+    """A step was computed; told now and then, since an answer can take an hour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFailed:
+    problem: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """The request has a slot: if the worker dies now, this request may be why."""
+
+    id: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """More of a streamed answer."""
+
+    id: int
+    text: str
+    logprobs: list[TokenLogprob]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A finished answer: all of its text, or for a streamed one what was not yet sent."""
+
+    id: int
+    text: str
+    logprobs: list[TokenLogprob]
+    finish_reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """The worker can't do this request; others are not affected."""
+
+    id: int
+    code: str
+    problem: str
+
+
+Order = EngineRequest | Cancel
+AnswerEvent = Started | Text | Done | Refused
+Event = Loading | Ready | Alive | LoadFailed | AnswerEvent
+
+_KINDS: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *(WorkerConfig, EngineRequest, Cancel),
+        *(Loading, Ready, Alive, LoadFailed, Started, Text, Done, Refused),
+    )
+}
+
+
+def encode(message: Order | Event | WorkerConfig) -> bytes:
+    """Return one line, newline included."""
+    return json.dumps({"kind": type(message).__name__, **vars(message)}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Any:
+    """Return the record in a line that encode() wrote."""
+    body = json.loads(line)
+    return _KINDS[body.pop("kind")](**body)

@@ -1,0 +1,131 @@
+"""A model as the flows and the pool's front see it: its limits, tokenizer and chat template.
+
+Owns putting the parts together (files, identity, vocabulary, tokenizer, template) once a
+process. No weights are loaded here; that is the worker's business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import ModelError
+from tasks.pool.models import KnownModel, ModelFiles, Progress, identify, resolve
+from tasks.pool.template import ChatTemplate
+from tasks.pool.tokenizer import Tokenizer, make_tokenizer
+from tasks.pool.vocabulary import Vocabulary, load_vocabulary
+from tasks.records import Message
+from tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What is to be known of a model without loading its weights.
+
+    Attributes:
+        name: as the user gave it.
+        path: the file; part 1 of a split one.
+        identity: hex sha256 of the file's bytes.
+        n_ctx_train: 0 where the file does not tell.
+        max_prompt_tokens, max_lines, max_line_tokens: the model's own limits; None: none.
+        note: a sentence to show wherever the model is used; may be empty.
+        bos: the token to put before every prompt; None where there is none.
+    """
+
+    name: str
+    path: Path
+    identity: str
+    quantization: str
+    n_ctx_train: int
+    max_prompt_tokens: int | None
+    max_lines: int | None
+    max_line_tokens: int | None
+    note: str
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    bos: int | None = None
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the prompt's tokens, with the BOS once if llama.cpp would put one there.
+
+        No EOS is added, whatever the vocabulary says: the answer goes on from here.
+        """
+        ids = self.tokenizer.encode(self.template.render(messages))
+        if self.bos is not None and ids[:1] != [self.bos]:
+            ids.insert(0, self.bos)
+        return ids
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return the exact number of tokens that prompt(messages) has."""
+        return len(self.prompt(messages))
+
+
+_lock = threading.Lock()
+_specs: dict[tuple[object, ...], ModelSpec] = {}
+
+
+def load_spec(name: str, settings: Settings, progress: Progress | None = None) -> ModelSpec:
+    """Return a model's spec; fetch the model first if its name says hf:.
+
+    Cheap when this process has loaded the same files before.
+
+    Args:
+        progress: called as progress(label, done_bytes, total_bytes) while bytes are fetched
+            or read; a total of 0: it takes a while, and nobody knows how long.
+
+    Raises:
+        ModelError: there is no such model, or it can't be fetched, read or used for chat.
+    """
+    files = resolve(name, settings, progress)
+    identity = identify(files, settings.home, progress)
+    key = (name, files, identity)
+    if key not in _specs:  # a known model does not wait while another is read
+        with _lock:
+            if key not in _specs:
+                if progress:
+                    progress(f"reading the vocabulary of {name}", 0, 0)
+                vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
+                _specs[key] = _put_together(files, identity, vocabulary)
+    return _specs[key]
+
+
+def _put_together(files: ModelFiles, identity: str, vocabulary: Vocabulary) -> ModelSpec:
+    known = files.known or KnownModel(file=files.parts[0].name)
+    return ModelSpec(
+        name=files.name,
+        path=files.parts[0],
+        identity=identity,
+        quantization=vocabulary.quantization,
+        n_ctx_train=vocabulary.n_ctx_train,
+        max_prompt_tokens=known.max_prompt_tokens,
+        max_lines=known.max_lines,
+        max_line_tokens=known.max_line_tokens,
+        note=known.note,
+        tokenizer=make_tokenizer(vocabulary, files.parts[0]),
+        template=_template(files.name, known, vocabulary),
+        bos=vocabulary.bos if vocabulary.add_bos and vocabulary.bos >= 0 else None,
+    )
+
+
+def _template(name: str, known: KnownModel, vocabulary: Vocabulary) -> ChatTemplate:
+    source = known.template or vocabulary.template
+    if not source:
+        raise ModelError(
+            name,
+            "it carries no chat template: it is a base model, or was converted without one",
+            "Choose an instruct or chat model",
+        )
+    if not known.template and vocabulary.template_problem:
+        raise ModelError(name, vocabulary.template_problem, "Choose another model")
+    # User-defined tokens are ordinary text (runs of spaces, HTML tags), but for those that the
+    # template itself builds the conversation with (<think>, <tool_call>).
+    structural = [text for text in vocabulary.user_defined if text in source]
+    return ChatTemplate(
+        source,
+        bos_token=vocabulary.text(vocabulary.bos),
+        eos_token=vocabulary.text(vocabulary.eos),
+        special_tokens=[*vocabulary.control, *structural],
+        model=name,
+    )

@@ -1,0 +1,213 @@
+"""A model's chat template: messages in, the prompt's text out.
+
+Owns rendering the GGUF's own Jinja template in a sandbox, as Hugging Face renders it, with
+reasoning switched off. Knows neither tokens' numbers nor files. A template is a program from
+a stranger: the sandbox keeps it from the machine, a cap bounds its output, and the vocabulary's
+reader tries it once under limits (see `tasks.pool.vocabulary`) before any other process does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from tasks.errors import ModelError
+from tasks.records import Message
+
+MAX_TEMPLATE_CHARS = 256 * 1024  # the longest known is under 20 kB
+MAX_OVERHEAD_CHARS = 1024 * 1024  # what a template may add to its messages
+REASONING_OFF: Mapping[str, object] = {
+    # What the families call it; a template ignores names that it does not know.
+    "enable_thinking": False,
+    "thinking": False,
+    "thinking_mode": "disabled",
+    "thinking_budget": 0,
+    "reasoning_effort": "low",
+}
+# Templates that print today's date would change every prompt, and with it every key of the
+# ledger, at midnight. So today is always the date that Llama 3.1's template falls back to.
+TODAY = datetime(2024, 7, 26)
+
+PROBE = (Message("system", "lectern-probe-system"), Message("user", "lectern-probe-user"))
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a template wants to be asked.
+
+    Attributes:
+        folds_system: it refuses a system message, or leaves it out without a word; so its text
+            goes to the head of the first user message.
+        tools: None by custom; templates made for tools alone iterate over it.
+    """
+
+    folds_system: bool
+    tools: Sequence[object] | None = None
+
+
+_WAYS = (_Way(False), _Way(True), _Way(False, tools=()), _Way(True, tools=()))
+
+
+class ChatTemplate:
+    """Renders messages into one prompt that ends where the assistant's answer begins.
+
+    Args:
+        source: the Jinja text.
+        special_tokens: literals that the tokenizer would take for control tokens; inside
+            message contents they are broken by a space, so that a document can't end its turn.
+        model: the model's name, for errors.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        bos_token: str = "",
+        eos_token: str = "",
+        special_tokens: Collection[str] = (),
+        model: str = "chat template",
+    ) -> None:
+        self._model = model
+        self._variables: dict[str, object] = {
+            **REASONING_OFF,
+            "bos_token": bos_token,
+            "eos_token": eos_token,
+            "documents": None,
+            "add_generation_prompt": True,
+        }
+        self._special = _literals(special_tokens)
+        if len(source) > MAX_TEMPLATE_CHARS:
+            raise self._error(f"its chat template is {len(source):,} characters long")
+        try:
+            self._template = _environment().from_string(source)
+        except (jinja2.TemplateError, RecursionError) as error:
+            raise self._error(f"its chat template can't be read ({error})") from error
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the prompt's text.
+
+        Raises:
+            ModelError: the template refuses the messages or fails on them.
+        """
+        clean = [replace(m, content=self.neutralise(m.content)) for m in messages]
+        return self._render(clean, self._way)
+
+    @cached_property
+    def _way(self) -> _Way:
+        """The first way in which the template takes a system message and shows it."""
+        system, user = (message.content for message in PROBE)
+        refusals = []
+        for way in _WAYS:
+            try:
+                text = self._render(PROBE, way)
+            except ModelError as error:
+                refusals.append(error)
+                continue
+            if system in text and user in text:
+                return way
+        if refusals:
+            raise refusals[0]
+        raise self._error("its chat template leaves the messages out of the prompt")
+
+    def _render(self, messages: Sequence[Message], way: _Way) -> str:
+        turns = [
+            {"role": m.role, "content": m.content}
+            for m in (_fold_system(messages) if way.folds_system else messages)
+        ]
+        variables = {**self._variables, "messages": turns, "tools": way.tools}
+        room = MAX_OVERHEAD_CHARS + 4 * sum(len(m.content) for m in messages)
+        pieces = []
+        try:
+            for piece in self._template.generate(variables):
+                room -= len(piece)
+                if room < 0:
+                    raise self._error("its chat template writes without end")
+                pieces.append(piece)
+        except ModelError:
+            raise
+        except Exception as error:
+            # A foreign program at the border: any exception may come out of it.
+            raise self._error(f"its chat template fails ({error})") from error
+        return _close_reasoning("".join(pieces))
+
+    def neutralise(self, content: str) -> str:
+        """Break every special-token literal by a space behind its first character."""
+        if self._special is None:
+            return content
+        while True:  # a break can join what stood around it into another literal
+            content, n_found = self._special.subn(_broken, content)
+            if n_found == 0:
+                return content
+
+    def _error(self, problem: str) -> ModelError:
+        return ModelError(self._model, problem, "Choose another model, or report the template")
+
+
+def _broken(match: re.Match[str]) -> str:
+    text = match.group()
+    return f"{text[0]} {text[1:]}"
+
+
+def _literals(special_tokens: Collection[str]) -> re.Pattern[str] | None:
+    """Return what finds the tokens, longest first; one without an inside can't be broken."""
+    breakable = {t for t in special_tokens if len(t) > 1 and not t.isspace() and t[1] != " "}
+    longest_first = sorted(breakable, key=lambda token: (-len(token), token))
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def _fold_system(messages: Sequence[Message]) -> list[Message]:
+    """Move the system text to the head of the first user message."""
+    system = [m.content for m in messages if m.role == "system"]
+    rest = [m for m in messages if m.role != "system"]
+    if not system or not rest:
+        return list(messages)
+    return [replace(rest[0], content="\n\n".join([*system, rest[0].content])), *rest[1:]]
+
+
+def _close_reasoning(prompt: str) -> str:
+    """Close a reasoning block that the template opens for the answer, whatever it was told."""
+    if prompt.endswith("<|START_THINKING|>"):
+        return f"{prompt}<|END_THINKING|>"
+    opened = re.search(r"<([\w:]*think[\w:]*)>\s*\Z", prompt)
+    return f"{prompt.rstrip()}\n\n</{opened[1]}>\n\n" if opened else prompt
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks the answer for training; for rendering it is only its body."""
+
+    tags = {"generation"}  # noqa: RUF012  (the base class declares it so)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
+
+
+def _environment() -> jinja2.Environment:
+    """Return Hugging Face's environment for chat templates (transformers, chat_template_utils)."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise_exception
+    environment.globals["strftime_now"] = TODAY.strftime
+    return environment
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+
+
+def _raise_exception(message: str) -> str:
+    raise jinja2.TemplateError(message)

@@ -1,0 +1,248 @@
+"""The child process that reads a GGUF's vocabulary through llama.cpp, or tokenizes with it.
+
+    python -m tasks.pool.vocabulary_child read MODEL OUT    write a Vocabulary to OUT, and end
+    python -m tasks.pool.vocabulary_child serve MODEL       answer lines of JSON until stdin ends
+
+The file may be hostile: this process has limits, and whatever it does, its parent lives on.
+It ends with status 1 and a clause on stdout where it knows what is wrong.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import random
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+from llama_cpp._ggml import libggml
+
+from tasks.errors import ModelError
+from tasks.pool.template import PROBE, ChatTemplate
+from tasks.pool.tokenizer import BpeTokenizer, Tokenizer, is_expressible, token_bytes
+from tasks.pool.vocabulary import NORMAL, Vocabulary, save
+
+GIB = 1024**3
+CPU_SECONDS = 50
+KINDS = {1: "spm", 2: "bpe", 3: "wpm", 4: "ugm", 5: "rwkv", 6: "plamo2"}
+# llama.h, enum llama_ftype, in users' names.
+FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
+FILE_TYPES |= dict(enumerate(("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M"), start=10))
+FILE_TYPES |= dict(enumerate(("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "Q2_K_S"), start=16))
+FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M"), start=22))
+FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
+FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
+
+# Texts on which tiktoken must agree with llama.cpp: scripts, code, digits, white space, emoji.
+PROBES = (
+    "Hello, world! It's 2026; I'LL pay $1,234.56 (or 3.14e-10)... DON'T we've they'd?",
+    "大语言模型将在2026年11月20日总结这本书。第１２章：“翻译”——『はい。』と言った。",
+    "한국어도 됩니다. Größe, naïve café, Ελληνικά, Привет мир, שלום עולם, مرحبا ١٢٣",
+    "हिन्दी में लिखा, ไทยไม่มีช่องว่าง, e\u0301 ﬁ ’s ‘quoted’ … ½ Ⅻ ² x²",
+    "def f(x):\n\treturn {'a': [1, 2]}\n\n\n    # comment  \r\n\r\n  if (x&&y){ z+=1; }\t\t\n",
+    " \t \n  \n\n   three   spaces\u00a0no-break\u3000ideographic\u2003em \u200bzero\u2028line",
+    " \x0b\x0c end   ",
+    "👩\u200d👩\u200d👧\u200d👦 🇨🇳 🚀🚀",
+    "a" * 50 + "1" * 50 + " " * 50 + "\n" * 50 + "!" * 50 + "好" * 50,
+)
+
+
+class Model:
+    """A GGUF of which only the vocabulary is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self._log: list[str] = []
+        self._keep = llama_cpp.llama_log_callback(self._note)  # collected, it would be a crash
+        llama_cpp.llama_log_set(self._keep, ctypes.c_void_p(0))
+        llama_cpp.llama_backend_init()
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = True
+        parameters.n_gpu_layers = 0
+        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise ModelError(path.name, _first_cause(self._log))
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Return llama.cpp's ids, with no BOS or EOS added."""
+        data = text.encode()
+        size = len(data) + 8
+        ids = (llama_cpp.llama_token * size)()
+        n = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, special)
+        if n < 0:
+            size = -n
+            ids = (llama_cpp.llama_token * size)()
+            n = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, special)
+        return list(ids[:n])
+
+    def vocabulary(self) -> Vocabulary:
+        """Return all that the parent needs, unchecked."""
+        vocab = self._vocab
+        n_tokens = llama_cpp.llama_vocab_n_tokens(vocab)
+        architecture = self._meta("general.architecture")
+        texts = (llama_cpp.llama_vocab_get_text(vocab, i) for i in range(n_tokens))
+        attributes = ((i, llama_cpp.llama_vocab_get_attr(vocab, i)) for i in range(n_tokens))
+        template = llama_cpp.llama_model_chat_template(self._model, None)
+        return Vocabulary(
+            quantization=_quantization(self._meta("general.file_type")),
+            n_ctx_train=int(self._meta(f"{architecture}.context_length") or 0),
+            kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
+            pre=self._meta("tokenizer.ggml.pre"),
+            tokens=[text.decode(errors="surrogateescape") for text in texts],
+            attributes={i: bits for i, bits in attributes if bits != NORMAL},
+            bos=llama_cpp.llama_vocab_bos(vocab),
+            eos=llama_cpp.llama_vocab_eos(vocab),
+            add_bos=llama_cpp.llama_vocab_get_add_bos(vocab),
+            template=template.decode(errors="replace") if template else "",
+        )
+
+    def _meta(self, key: str) -> str:
+        """Return a value of the header as text, or ""."""
+        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), None, 0) + 1
+        if size <= 0:
+            return ""
+        value = ctypes.create_string_buffer(size)
+        llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, size)
+        return value.value.decode(errors="replace")
+
+    def _note(self, level: int, text: bytes, _data: Any) -> None:
+        if level == 4:  # GGML_LOG_LEVEL_ERROR
+            self._log.append(text.decode(errors="replace").strip())
+
+
+def main() -> None:
+    command, path = sys.argv[1], Path(sys.argv[2])
+    _limit(path, seconds=CPU_SECONDS if command == "read" else None)
+    try:
+        model = Model(path)
+        if command == "read":
+            _read(model, path, Path(sys.argv[3]))
+        else:
+            _serve(model)
+    except ModelError as error:
+        print(error.problem)
+        sys.exit(1)
+    except MemoryError:
+        print("reading its header takes more memory than a file of its size should")
+        sys.exit(1)
+
+
+def _read(model: Model, path: Path, out: Path) -> None:
+    vocabulary = model.vocabulary()
+    save(
+        replace(
+            vocabulary,
+            template_problem=_try_template(vocabulary),
+            tiktoken_exact=is_expressible(vocabulary)
+            and _merges_follow_ids(path, vocabulary)
+            and _agree(BpeTokenizer(vocabulary, model), model, vocabulary),
+        ),
+        out,
+    )
+
+
+def _serve(model: Model) -> None:
+    for line in sys.stdin.buffer:
+        text, special = json.loads(line)
+        print(json.dumps(model.encode(text, special=special)), flush=True)
+
+
+def _limit(path: Path, *, seconds: int | None) -> None:
+    """Bound this process: what it may add to its memory, its time, and no core files.
+
+    The memory limit is on private writable memory (RLIMIT_DATA): the address space also counts
+    libraries and mapped files. A header is a small part of its file, and takes a few times its
+    own size in memory.
+    """
+    room = GIB + 4 * min(path.stat().st_size, GIB // 2)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_DATA, room)
+    if seconds is not None:
+        _lower(resource.RLIMIT_CPU, seconds)
+
+
+def _lower(limit: int, value: int) -> None:
+    with suppress(ValueError, OSError):  # an existing lower limit, or a system without this one
+        resource.setrlimit(limit, (value, value))
+
+
+def _try_template(vocabulary: Vocabulary) -> str:
+    """Render the chat template once under this process's limits; return what went wrong."""
+    if not vocabulary.template:
+        return ""
+    bos, eos = vocabulary.text(vocabulary.bos), vocabulary.text(vocabulary.eos)
+    try:
+        ChatTemplate(vocabulary.template, bos_token=bos, eos_token=eos).render(PROBE)
+    except ModelError as error:
+        return error.problem
+    return ""
+
+
+def _merges_follow_ids(path: Path, vocabulary: Vocabulary) -> bool:
+    """Tell whether the merges stand in the order of the tokens they make: tiktoken's order."""
+    ids = {text: token for token, text in enumerate(vocabulary.tokens)}
+    merges = (merge.partition(" ") for merge in _merges(path))  # no token holds a space itself
+    made = [ids.get(left + right, -1) for left, _, right in merges]
+    return all(0 <= a <= b for a, b in pairwise(made))
+
+
+def _agree(ours: Tokenizer, model: Model, vocabulary: Vocabulary) -> bool:
+    """Tell whether tiktoken gives llama.cpp's ids on the probes, on every token by itself, and
+    on random rows of tokens.
+    """
+    odd = vocabulary.attributes
+    pieces = []
+    for token, text in enumerate(vocabulary.tokens):
+        if odd.get(token, NORMAL) == NORMAL:
+            with suppress(KeyError, UnicodeDecodeError):
+                pieces.append(token_bytes(text).decode())
+    dice = random.Random(0)
+    ingredients = pieces + list(vocabulary.special) * 10
+    rows = ["".join(dice.choices(ingredients, k=30)) for _ in range(500)]
+    # Without special tokens llama.cpp is five times faster on a text of one token.
+    return all(ours.encode(text) == model.encode(text) for text in (*PROBES, *rows)) and all(
+        ours.encode(text, special=False) == model.encode(text, special=False)
+        for text in (*PROBES, "".join(vocabulary.special), *pieces)
+    )
+
+
+class _GgufParameters(ctypes.Structure):
+    _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
+
+
+def _merges(path: Path) -> list[str]:
+    """Return `tokenizer.ggml.merges`, by ggml's own reader (llama.cpp's API has no way to it)."""
+    libggml.gguf_init_from_file.restype = ctypes.c_void_p
+    libggml.gguf_init_from_file.argtypes = (ctypes.c_char_p, _GgufParameters)
+    libggml.gguf_find_key.restype = ctypes.c_int64
+    libggml.gguf_find_key.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
+    libggml.gguf_get_arr_n.restype = ctypes.c_size_t
+    libggml.gguf_get_arr_n.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    read = libggml.gguf_get_arr_str
+    read.restype = ctypes.c_char_p
+    read.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_size_t)
+    header = libggml.gguf_init_from_file(str(path).encode(), _GgufParameters(True, None))
+    key = libggml.gguf_find_key(header, b"tokenizer.ggml.merges")
+    n = libggml.gguf_get_arr_n(header, key) if key >= 0 else 0
+    return [read(header, key, i).decode(errors="surrogateescape") for i in range(n)]
+
+
+def _first_cause(log: list[str]) -> str:
+    """Return why loading failed, from the error lines of llama.cpp's log ("function: text")."""
+    causes = [line.partition("error loading model: ")[2] for line in log]
+    texts = [*filter(None, causes), *(line.partition(": ")[2] for line in log)]
+    return f"llama.cpp can't read it ({texts[0]})" if texts else "llama.cpp can't read it"
+
+
+def _quantization(file_type: str) -> str:
+    return FILE_TYPES.get(int(file_type), "") if file_type.isdigit() else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""The nouns of the pipeline: Source, Segment, Chunk, Request, Generation, Document.
+
+Frozen, typed, and without behaviour beyond what follows from their own fields. How they
+are stored is the business of `tasks.land`.
+
+The way of the data:
+    source -> segments -> chunks -> requests -> generations -> documents
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+SourceKind = Literal["pdf"]
+SourceStatus = Literal["ok", "partial", "failed"]
+SegmentKind = Literal["heading", "sentence", "contents", "reference"]
+GenerationTask = Literal["summarize", "merge"]
+GenerationStatus = Literal["ok", "failed"]
+SummaryLength = Literal["short", "medium", "long", "outline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One document as it was given, and how reading it went.
+
+    Attributes:
+        source_id: hex sha256 of the content and of the extractor's version; for a source
+            that can't be read at all, of its uri.
+        uri: the absolute path, a file: URL where the path is no UTF-8, or an http(s) URL.
+        language: ISO 639-1 code found in the text ("en", "zh"), or "und".
+        n_pages: 0 where the file could not be opened.
+        pages_without_text: page indices, from 1, on which no text was found.
+        error: one line: what is wrong and what to do. Empty for status "ok".
+    """
+
+    source_id: str
+    uri: str
+    kind: SourceKind = "pdf"
+    title: str = ""
+    language: str = "und"
+    n_pages: int = 0
+    n_segments: int = 0
+    status: SourceStatus = "ok"
+    error: str = ""
+    pages_without_text: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A numbered piece of a source's text: a sentence or a heading.
+
+    Attributes:
+        n: its number within the source, from 1, without gaps.
+        page: index of the page on which it begins, from 1.
+        page_label: the label printed on that page ("iv", "12"), or str(page).
+        paragraph: ordinal of its paragraph within the source, from 1; a heading has its own.
+        heading_path: the headings it stands under, outermost first. A heading's own text is
+            the last item of its own path.
+    """
+
+    source_id: str
+    n: int
+    text: str
+    kind: SegmentKind
+    page: int
+    page_label: str
+    paragraph: int
+    heading_path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One numbered line of a prompt, and the segment it shows (whole, or a part of it).
+
+    Attributes:
+        n: the segment's number in the source. The number shown to the model is the line's
+            position in the prompt, from 1.
+        text: what the model sees, on one line.
+        paragraph: lines of one paragraph stand together; a blank line parts paragraphs.
+    """
+
+    n: int
+    text: str
+    paragraph: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Consecutive segments of one section that fit a prompt, with their context.
+
+    Attributes:
+        index: position among the source's chunks, from 0.
+        context: the last sentences before the chunk, as one text; marked in the prompt as
+            not to be summarised. Empty at the start of a source.
+        prompt_tokens: exact size of the rendered prompt, chat template included.
+    """
+
+    source_id: str
+    index: int
+    title: str
+    heading_path: tuple[str, ...]
+    lines: tuple[Line, ...]
+    context: str
+    prompt_tokens: int = 0
+
+    @property
+    def first_n(self) -> int:
+        return self.lines[0].n
+
+    @property
+    def last_n(self) -> int:
+        return self.lines[-1].n
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message, in OpenAI's terms."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How an answer is sampled; names and meanings are OpenAI's and llama.cpp's."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    frequency_penalty: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRef:
+    """Which prompt file a request was rendered from."""
+
+    name: str
+    version: int
+    language: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call of the model, planned. Same key, same work: it is never asked twice.
+
+    Attributes:
+        key: hex sha256 of everything that determines the answer: the model's identity, the
+            messages as rendered, the sampling parameters.
+        level: 0 for notes on chunks, 1 and up for merges.
+        earlier: the attempts at it that are on record. A later attempt differs in its sampling,
+            yet keeps the key: the row of `generations` is (key, attempt).
+        lines: the numbered lines shown inside <source>.
+        language: the one asked for; empty: any. source_language: the document's.
+        marks: checks that already failed when this was planned; the row's checks hold them.
+    """
+
+    key: str
+    task: GenerationTask
+    source_id: str
+    level: int
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    prompt: PromptRef
+    prompt_tokens: int
+    lines: tuple[Line, ...]
+    earlier: tuple[Generation, ...] = ()
+    language: str = ""
+    source_language: str = "und"
+    marks: tuple[str, ...] = ()
+
+    @property
+    def first_n(self) -> int:
+        return min(line.n for line in self.lines)
+
+    @property
+    def last_n(self) -> int:
+        return max(line.n for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One finished call of the model: a row of the `generations` table.
+
+    Attributes:
+        attempt: from 1.
+        checks: names of the checks that the answer failed; empty when all passed, and where
+            there was no answer.
+        error: one line, for status "failed"; else empty.
+        queue_s, prefill_s, decode_s, ttft_s, tpot_s, e2e_s: seconds, as the pool measured
+            them. ttft_s counts from submission; tpot_s is decode_s / (completion_tokens - 1),
+            null below two tokens. Null where a foreign server does not tell.
+    """
+
+    key: str
+    attempt: int
+    task: GenerationTask
+    source_id: str
+    first_n: int
+    last_n: int
+    level: int
+    text: str
+    status: GenerationStatus
+    checks: tuple[str, ...] = ()
+    error: str = ""
+    finish_reason: str = ""
+    model: str = ""
+    quantization: str = ""
+    prompt_name: str = ""
+    prompt_version: int = 0
+    prompt_hash: str = ""
+    max_tokens: int = 0
+    temperature: float = 0.0
+    top_p: float = 1.0
+    frequency_penalty: float = 0.0
+    seed: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    mean_logprob: float | None = None
+    queue_s: float | None = None
+    prefill_s: float | None = None
+    decode_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+    worker: str = ""
+    started_at: datetime | None = None
+    flow_run_id: str = ""
+    task_run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Citation:
+    """A segment that a bullet rests on, with the page that code found for it."""
+
+    n: int
+    page: int
+    page_label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bullet:
+    """One statement of a summary.
+
+    Attributes:
+        text: without its citations.
+        citations: the segments it rests on, in the order the model named them. Empty is
+            possible; such a bullet is marked in the output.
+        unsupported: figures and names in the text that stand in none of the cited segments.
+    """
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarySection:
+    """The bullets under one heading; a plain summary is one section without a heading."""
+
+    heading: str
+    bullets: tuple[Bullet, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many of a source's segments reached the model, and what became of the others.
+
+    ok: shown to the model in a call that succeeded. kept: left out by rule (headings, tables
+    of contents, reference lists). failed: in a chunk whose every attempt failed. repaired is
+    for segments that needed a further attempt. Their sum is the source's n_segments.
+    """
+
+    ok: int = 0
+    repaired: int = 0
+    kept: int = 0
+    failed: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.ok + self.repaired + self.kept + self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A finished summary: a row of the `documents` table and the files beside it.
+
+    Attributes:
+        document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
+            the prompts, the budget of a call.
+        failed_pages: labels of the pages whose notes failed and that the summary lacks.
+        model: the model's name as the user gave it.
+        paths: the files written beside the tables (summary.md, summary.html), set by landing.
+    """
+
+    document_id: str
+    source_id: str
+    kind: Literal["summary"]
+    language: str
+    length: SummaryLength
+    model: str
+    title: str
+    sections: tuple[SummarySection, ...]
+    coverage: Coverage
+    failed_pages: tuple[str, ...] = ()
+    paths: tuple[str, ...] = field(default=())

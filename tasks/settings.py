@@ -1,0 +1,108 @@
+"""Settings: one class, read from the environment (LECTERN_*) and from lectern.toml.
+
+The environment wins over the file. Folders are absolute after loading; relative ones count
+from the project's root, so that a deployment and a command line see the same places.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tasks.errors import PipelineError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_FILE = PROJECT_ROOT / "lectern.toml"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; each field is LECTERN_<NAME> in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="LECTERN_", toml_file=_FILE, extra="forbid")
+
+    # Places.
+    results: Path = Field(Path("data/results"), description="tables and documents")
+    models: Path = Field(Path("data/models"), description="GGUF files and models.toml")
+    prompts: Path = Field(Path("prompts"), description="the project's prompt files")
+    home: Path = Field(Path(".lectern"), description="state: pool, caches, Prefect's home, logs")
+
+    # What a run does, unless told otherwise.
+    model: str = Field("demo", description="a path, hf:repo:quant, or a name from models.toml")
+    language: str = Field("auto", description="of summaries; auto: the document's own")
+
+    # The pool.
+    pool_url: str | None = Field(None, description="another OpenAI-compatible server to use")
+    pool_api_key: SecretStr | None = Field(None, description="the key of that server")
+    pool_model: str | None = Field(
+        None, description="the model's name at pool_url; default: --model's"
+    )
+    pool_n_seq_max: int = Field(8, ge=1, le=64, description="sequences decoded together")
+    pool_n_ctx: int = Field(4096, ge=512, description="tokens a sequence can hold")
+    pool_n_batch: int = Field(512, ge=32, description="tokens a decode call takes at most")
+    pool_n_threads: int = Field(0, ge=0, description="0: one a physical core")
+    pool_n_gpu_layers: int = Field(-1, description="-1: all that the build can offload")
+    pool_idle_s: float = Field(600, gt=0, description="the pool stops after this long unused")
+    pool_queue_max: int = Field(4096, ge=1, description="requests waiting before it says busy")
+
+    # Chunks.
+    max_prompt_tokens: int = Field(2500, ge=256, description="quality falls beyond about 2,500")
+
+    # Reading PDFs, in a child process.
+    pdf_memory_mb: int = Field(2048, ge=128, description="base; 4 MB a page are added")
+    pdf_seconds: float = Field(30, gt=0, description="base; half a second a page is added")
+    download_max_mb: int = Field(512, ge=1, description="a PDF from a URL may be this large")
+    allow_private_addresses: bool = Field(False, description="URLs may point into this network")
+
+    @field_validator("results", "models", "prompts", "home")
+    @classmethod
+    def _from_root(cls, path: Path) -> Path:
+        return PROJECT_ROOT / path.expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+@cache
+def settings() -> Settings:
+    """Return the process's settings, read once. Tests clear it with settings.cache_clear().
+
+    Raises:
+        PipelineError: a setting is wrong, or lectern.toml can't be read.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _wrong(str(first["loc"][0]), first["msg"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise PipelineError(str(_FILE), f"can't be read ({error})", "Correct the file") from error
+
+
+def _wrong(name: str, problem: str) -> PipelineError:
+    if name not in Settings.model_fields:
+        close = get_close_matches(name, Settings.model_fields, n=1)
+        remedy = f"Did you mean {close[0]}?" if close else "Remove it"
+        return PipelineError(f"{name} in {_FILE}", "there is no such setting", remedy)
+    variable = f"LECTERN_{name.upper()}"
+    where = variable if variable in os.environ else f"{name} in {_FILE}"
+    about = Settings.model_fields[name].description
+    return PipelineError(where, problem, f"It is: {about}")

@@ -1,0 +1,27 @@
+"""Every benchmark runs; what it measures is nobody's business here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SHORT = {"bench_extract.py": ["", "1"], "bench_pool.py": ["1", "4"]}
+SAMPLE = HERE.parent.parent / "data" / "samples" / "chinese-zh.pdf"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bench", sorted(HERE.glob("bench_*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_prints_its_table(bench: Path) -> None:
+    """In its short form: one round, few requests, a short document."""
+    arguments = [each or str(SAMPLE) for each in SHORT[bench.name]]
+
+    done = subprocess.run(
+        [sys.executable, str(bench), *arguments], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "median s" in done.stdout

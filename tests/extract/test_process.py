@@ -1,0 +1,72 @@
+"""The child process is held to its limits, and its end is always told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from support.pdfs import drawn, paragraph, raw
+
+from tasks.extract import Extracted, extract
+from tasks.settings import PROJECT_ROOT, Settings
+
+Read = Callable[..., Extracted]
+
+
+def test_a_child_that_takes_too_long_is_stopped(config: Settings, read: Read) -> None:
+    """The wall clock ends it; the row says what to raise."""
+    uri = read(drawn([paragraph(["Text."])])).source.uri
+    start = time.monotonic()
+
+    got = extract(uri, config.model_copy(update={"pdf_seconds": 0.01}))
+
+    assert "took too long to read and was given up. Raise LECTERN_PDF_SECONDS" in got.source.error
+    assert time.monotonic() - start < 10
+
+
+def test_a_decompression_bomb_ends_in_the_child(config: Settings, read: Read) -> None:
+    """A small file that unpacks to 300 MB fails by itself, and takes nothing along."""
+    uri = read(raw([b" " * 300_000_000], rounds=2)).source.uri
+
+    got = extract(uri, config.model_copy(update={"pdf_memory_mb": 256}))
+
+    assert got.source.status == "failed"
+    assert "Raise LECTERN_PDF_MEMORY_MB" in got.source.error or "blank" in got.source.error
+
+
+def test_an_interrupt_at_the_terminal_does_not_reach_it(config: Settings, tmp_path: Path) -> None:
+    """Ctrl-C goes to all of a terminal's group; read as the child's own end, it would be landed.
+
+    The child has a group of its own, and still ends with its parent.
+    """
+    path = tmp_path / "slow.pdf"
+    path.write_bytes(raw([b" " * 300_000_000], rounds=2))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from tasks.extract import extract;"
+         "from tasks.settings import settings; extract(sys.argv[1], settings())", str(path)],
+        cwd=PROJECT_ROOT, start_new_session=True,
+    )  # fmt: skip
+    child = _child_of(psutil.Process(parent.pid))
+
+    assert os.getpgid(child.pid) != os.getpgid(parent.pid)
+    parent.kill()
+    parent.wait()
+    assert psutil.wait_procs([child], timeout=5)[1] == []
+
+
+def _child_of(parent: psutil.Process) -> psutil.Process:
+    while not (children := parent.children()):
+        time.sleep(0.01)
+    return children[0]
+
+
+def test_the_childs_output_is_not_ours(read: Read, capfd: object) -> None:
+    """Warnings of the libraries about damaged files reach no terminal."""
+    read(b"%PDF-1.7\n1 0 obj << /Broken")
+
+    assert tuple(capfd.readouterr()) == ("", "")  # type: ignore[attr-defined]

@@ -1,0 +1,66 @@
+"""Many batches, one client: how much is with the server at once, and what is said meanwhile."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+from support.scripted_server import ScriptedServer
+
+from flows.asking import Asker, in_words
+from tasks.generate.ask import RunContext
+from tasks.pool.lifecycle import PoolStatus
+from tasks.records import Generation, Line, Message, PromptRef, Request, Sampling
+from tasks.settings import Settings
+
+SOURCE = "<source>\n[1] A line to say again.\n</source>"
+REQUEST = Request(
+    key="k", task="summarize", source_id="s", level=0, messages=(Message("user", SOURCE),),
+    prompt_tokens=10, sampling=Sampling(max_tokens=50), lines=(Line(1, "A line to say again.", 1),),
+    prompt=PromptRef(name="summarize", version=1, language="en", hash=""),
+)  # fmt: skip
+
+
+def _requests(start: int, n: int) -> list[Request]:
+    return [replace(REQUEST, key=f"k{number}") for number in range(start, start + n)]
+
+
+def test_all_batches_together_have_two_requests_a_sequence_at_the_server(config: Settings) -> None:
+    """More would wait there, and for a slow model longer than any client should."""
+    rows: list[Generation] = []
+    with ScriptedServer(delay_s=0.02) as server, ThreadPoolExecutor(4) as threads:
+        settings = config.model_copy(update={"pool_url": server.url, "pool_n_seq_max": 2})
+        with Asker(settings) as asker:
+            batches = [
+                threads.submit(
+                    asker.ask, _requests(10 * n, 10), "m", rows.append, RunContext(), lambda _: None
+                )
+                for n in range(4)
+            ]
+            for batch in batches:
+                batch.result()
+
+    assert len(rows) == 40
+    assert max(entry.open for entry in server.log) == 4
+
+
+@pytest.mark.parametrize(("name", "expected"), [(None, "here.gguf"), ("there", "there")])
+def test_another_server_is_asked_by_its_own_name_of_the_model(
+    config: Settings, name: str | None, expected: str
+) -> None:
+    with ScriptedServer() as server:
+        settings = config.model_copy(update={"pool_url": server.url, "pool_model": name})
+        with Asker(settings) as asker:
+            asker.ask([REQUEST], "here.gguf", lambda _: None, RunContext(), lambda _: None)
+
+    assert [entry.model for entry in server.log] == [expected]
+
+
+def test_what_is_waited_for_is_told_until_it_is_loaded() -> None:
+    loading = PoolStatus("", 1, "loading", "/models/big.gguf", 0.42, 0, 16, 2)
+
+    assert in_words(None) == "starting the model"
+    assert in_words(replace(loading, state="idle")) == "starting the model"
+    assert in_words(loading) == "loading big.gguf, 42%"
+    assert in_words(replace(loading, state="ready")) == ""

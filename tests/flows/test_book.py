@@ -1,0 +1,94 @@
+"""Real documents through the whole of Lectern, with the demo model in the real pool."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pypdf
+import pytest
+from support.citations import citations_astray
+from support.project import copy_project
+
+from flows.server import RunningServer
+from tasks.pool.lifecycle import stop_pool
+from tasks.settings import PROJECT_ROOT, Settings
+
+Lectern = Callable[..., subprocess.CompletedProcess[str]]
+SOAK = bool(os.environ.get("LECTERN_SOAK"))
+SAMPLES = PROJECT_ROOT / "data" / "samples"
+HANDBOOK = "handbook-en.pdf"
+SHORT = slice(40, 52)  # pages, where the whole book would take too long
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.timeout(7200 if SOAK else 300)
+@pytest.mark.parametrize("name", ["debian-reference.en.pdf", "debian-reference.zh-cn.pdf"])
+def test_every_citation_leads_to_the_page_that_holds_it(
+    name: str, material: Path, config: Settings, tmp_path: Path, lectern: Lectern
+) -> None:
+    """A summary of a real book is finished, complete, and cites no wrong page."""
+    book = material / "pdf" / "good" / name
+    if not SOAK:
+        book = _excerpt(book, tmp_path / name)
+
+    try:
+        done = lectern("summarize", str(book), timeout=7000)
+    finally:
+        stop_pool(config)
+
+    assert done.returncode == 0, done.stderr
+    checked, astray = citations_astray(config.results, book)
+    assert checked >= 3
+    assert astray == []
+    [document] = pl.read_parquet(config.results / "documents" / "*.parquet").iter_rows(named=True)
+    coverage = document["coverage"]
+    n_segments = pl.read_parquet(config.results / "segments" / "*.parquet").height
+    assert sum(coverage.values()) == n_segments
+    assert coverage["failed"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_deployment_and_a_command_share_one_model(
+    tmp_path: Path, prefect_server: RunningServer
+) -> None:
+    """Two runs at once, one through `lectern up`: both right, answered by one worker."""
+    project = copy_project(tmp_path, prefect_server)
+    results = project.root / "data" / "results"
+    sources = json.dumps([f"data/samples/{HANDBOOK}"])
+    up = project.up()
+    try:
+        command = project.start("flows.cli", "summarize", "data/samples/two-columns-en.pdf")
+        deployed = project.run(
+            "prefect", "deployment", "run", "summarize-pdf", "-p", f"sources={sources}", "--watch",
+            timeout=240,
+        )  # fmt: skip
+        said = command.communicate(timeout=240)[0]
+    finally:
+        up.stop()
+
+    assert deployed[0] == 0, deployed[1]
+    assert command.returncode == 0, said
+    generations = pl.read_parquet(results / "generations" / "*.parquet")
+    assert generations["flow_run_id"].n_unique() == 2
+    assert generations["worker"].n_unique() == 1
+    documents = pl.read_parquet(results / "documents" / "*.parquet")
+    assert documents.height == 2
+    for pdf in (HANDBOOK, "two-columns-en.pdf"):
+        checked, astray = citations_astray(results, SAMPLES / pdf)
+        assert checked >= 3
+        assert astray == []
+
+
+def _excerpt(book: Path, path: Path) -> Path:
+    writer = pypdf.PdfWriter()
+    for page in pypdf.PdfReader(book).pages[SHORT]:
+        writer.add_page(page)
+    writer.write(path)
+    return path

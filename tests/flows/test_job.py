@@ -1,0 +1,86 @@
+"""What a run takes from the ledger: answers for good, its own failures, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from support.generating import fake_spec, request_of
+
+from flows.asking import Asker
+from flows.job import SummaryJob
+from flows.progress import Progress
+from tasks.generate.summarize import SummaryOptions
+from tasks.records import Generation, Request
+from tasks.settings import PROJECT_ROOT, Settings
+
+REQUEST = request_of(["The library lends tools."])
+KEY = REQUEST.key
+
+
+def row(attempt: int, *checks: str, ok: bool = False) -> Generation:
+    return Generation(
+        key=KEY, attempt=attempt, task="summarize", source_id="s1", first_n=1, last_n=1, level=0,
+        text="- It [1]", status="ok" if ok else "failed", checks=checks,
+    )  # fmt: skip
+
+
+class FakeAsker:
+    """Records these rows when it is asked."""
+
+    def __init__(self, *rows: Generation) -> None:
+        self.rows = rows
+        self.asked: list[Request] = []
+
+    def ask(self, requests: Sequence[Request], model: str, record: Any, *_: Any) -> None:
+        self.asked += requests
+        for each in self.rows:
+            record(each)
+
+
+def job(results: Path, *rows: Generation, again: bool = False) -> tuple[SummaryJob, FakeAsker]:
+    """Return a run's job, and who will answer its requests with these rows."""
+    asker = FakeAsker(*rows)
+    config = Settings(results=results, prompts=PROJECT_ROOT / "prompts")
+    made = SummaryJob(
+        config, fake_spec(), SummaryOptions(), cast(Asker, asker), Progress(1), again=again
+    )
+    return made, asker
+
+
+def test_a_refusal_counts_in_its_own_run_and_in_no_later_one(tmp_path: Path) -> None:
+    """The run goes on without it; the next one asks again."""
+    first, _ = job(tmp_path, row(1))
+    first.ask([REQUEST])
+
+    assert first.best([KEY]) == {KEY: row(1)}
+
+    second, asker = job(tmp_path, row(1, ok=True))
+    assert second.best([KEY]) == {}
+    second.ask([REQUEST])
+    assert asker.asked == [replace(REQUEST, earlier=(row(1),))]
+    assert second.best([KEY]) == {KEY: row(1, ok=True)}
+
+
+def test_a_ladder_that_was_cut_off_is_not_done(tmp_path: Path) -> None:
+    """Its rows go with the request; at its end the best of all attempts counts."""
+    job(tmp_path, row(1, "truncated"), row(2, "empty"))[0].ask([REQUEST])
+    later, asker = job(tmp_path, row(3, "empty"))
+
+    assert later.best([KEY]) == {}
+    later.ask([REQUEST])
+    assert [each.attempt for each in asker.asked[0].earlier] == [1, 2]
+    assert job(tmp_path)[0].best([KEY]) == {KEY: row(1, "truncated", ok=True)}
+
+
+def test_again_takes_nothing_from_earlier_runs(tmp_path: Path) -> None:
+    """What it has asked itself it takes, so twins in one run are asked once."""
+    job(tmp_path, row(1, ok=True))[0].ask([REQUEST])
+    anew, asker = job(tmp_path, row(1, ok=True), again=True)
+
+    assert anew.best([KEY]) == {}
+    anew.ask([REQUEST])
+    assert asker.asked == [REQUEST]
+    assert anew.best([KEY]) == {KEY: row(1, ok=True)}

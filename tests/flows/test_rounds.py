@@ -1,0 +1,255 @@
+"""The driving of a run, with documents and a model made of dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from flows.progress import Progress, Watcher
+from flows.rounds import WORKERS, Outcome, Reading, Rounds
+from tasks.errors import InferenceError, PromptError, StorageError
+from tasks.records import (
+    Coverage,
+    Document,
+    Generation,
+    Line,
+    PromptRef,
+    Request,
+    Sampling,
+    Source,
+)
+
+
+def request(key: str, level: int = 0) -> Request:
+    return Request(
+        key=key,
+        task="merge" if level else "summarize",
+        source_id=key.split("/")[0],
+        level=level,
+        messages=(),
+        sampling=Sampling(max_tokens=10),
+        prompt=PromptRef(name="summarize", version=1, language="en", hash=""),
+        prompt_tokens=100,
+        lines=(Line(1, "text", 1),),
+    )
+
+
+def answer(asked: Request) -> Generation:
+    return Generation(
+        key=asked.key, attempt=1, task=asked.task, source_id=asked.source_id,
+        first_n=1, last_n=1, level=asked.level, text="- it [1]", status="ok", prompt_tokens=100,
+    )  # fmt: skip
+
+
+class TwoLevels:
+    """A plan of some notes and one merge of them."""
+
+    def __init__(self, name: str, chunks: int) -> None:
+        self.notes = [request(f"{name}/{n}") for n in range(1, chunks + 1)]
+        self.merge = request(f"{name}/merge", level=1)
+
+    def requests(self, done: Mapping[str, Generation]) -> list[Request]:
+        notes = [note for note in self.notes if note.key not in done]
+        return notes or [merge for merge in [self.merge] if merge.key not in done]
+
+    def document(self, done: Mapping[str, Generation]) -> Document:
+        assert done.keys() >= {note.key for note in self.notes} | {self.merge.key}
+        return Document(
+            document_id="d", source_id=self.merge.source_id, kind="summary", language="en",
+            length="short", model="m", title="", sections=(), coverage=Coverage(ok=1),
+        )  # fmt: skip
+
+
+class FakeWork:
+    """Sources by name, and a model that answers all."""
+
+    def __init__(self, chunks: Mapping[str, int]) -> None:
+        self.chunks = chunks
+        self.ledger: dict[str, Generation] = {}
+        self.batches: list[tuple[str, list[str]]] = []
+        self.landed: list[str] = []
+        self.open: set[str] = set()
+        self.most_open = 0
+        self._threads = ThreadPoolExecutor(WORKERS)
+
+    def read(self, label: str, uri: str) -> Future[Reading]:
+        return self._threads.submit(self.reading, uri)
+
+    def reading(self, uri: str) -> Reading:
+        self.open.add(uri)
+        self.most_open = max(self.most_open, len(self.open))
+        return Reading(Source(source_id=uri, uri=uri), TwoLevels(uri, self.chunks[uri]))
+
+    def ask(self, label: str, requests: Sequence[Request]) -> Future[None]:
+        self.batches.append((label, [each.key for each in requests]))
+        return self._threads.submit(self.answer, requests)
+
+    def answer(self, requests: Sequence[Request]) -> None:
+        self.ledger.update({each.key: answer(each) for each in requests})
+
+    def best(self, keys: Collection[str]) -> dict[str, Generation]:
+        return {key: self.ledger[key] for key in keys if key in self.ledger}
+
+    def land(self, reading: Reading, document: Document) -> Document:
+        self.landed.append(reading.source.uri)
+        self.open.discard(reading.source.uri)
+        return document
+
+    @property
+    def asked(self) -> list[str]:
+        return [key for _, keys in self.batches for key in keys]
+
+
+def run(work: FakeWork, **options: Any) -> list[Outcome]:
+    uris = list(work.chunks)
+    return Rounds(uris, work, Progress(len(uris)), Watcher(), **options).run()
+
+
+def test_every_chunk_is_asked_once_and_every_document_landed() -> None:
+    """Notes and merges of all documents are asked, each once, and the outcomes keep the order."""
+    work = FakeWork({"a": 3, "b": 1, "c": 20})
+
+    outcomes = run(work)
+
+    assert sorted(work.asked) == sorted(
+        [f"a/{n}" for n in (1, 2, 3)] + ["b/1"] + [f"c/{n}" for n in range(1, 21)]
+        + ["a/merge", "b/merge", "c/merge"]
+    )  # fmt: skip
+    assert [(each.uri, each.asked, each.failed) for each in outcomes] == [
+        ("a", 4, False),
+        ("b", 2, False),
+        ("c", 21, False),
+    ]
+
+
+def test_what_the_ledger_holds_is_not_asked() -> None:
+    """A second run asks nothing."""
+    work = FakeWork({"a": 3})
+    run(work)
+    work.batches.clear()
+
+    [second] = run(work)
+    assert work.batches == []
+    assert (second.asked, second.from_ledger) == (0, 4)
+
+
+def test_a_run_goes_on_where_one_was_cut_off() -> None:
+    """Only what is missing is asked, at the level where it is missing."""
+    work = FakeWork({"a": 5})
+    work.answer([request("a/1"), request("a/4")])
+
+    [outcome] = run(work)
+
+    assert work.asked == ["a/2", "a/3", "a/5", "a/merge"]
+    assert (outcome.asked, outcome.from_ledger) == (4, 2)
+
+
+def test_a_bad_document_does_not_stop_the_others() -> None:
+    """A source that can't be read, one that makes our code fail, and one whose plan fails."""
+
+    class Work(FakeWork):
+        def reading(self, uri: str) -> Reading:
+            if uri == "failed":
+                error = "failed: it is damaged. Get another copy."
+                return Reading(Source(source_id="f", uri=uri, status="failed", error=error), None)
+            if uri == "mistake":
+                raise ZeroDivisionError("ours")
+            plan = super().reading(uri)
+            if uri == "unplannable":
+                plan.plan.requests = self.no_plan  # type: ignore[method-assign, union-attr]
+            return plan
+
+        def no_plan(self, done: Mapping[str, Generation]) -> list[Request]:
+            raise PromptError("merge.toml", "it does not fit")
+
+    outcomes = run(Work({"failed": 1, "mistake": 1, "unplannable": 1, "good": 1}))
+
+    assert [(each.uri, each.error) for each in outcomes] == [
+        ("failed", "failed: it is damaged. Get another copy."),
+        ("mistake", "mistake: ZeroDivisionError: ours"),
+        ("unplannable", "merge.toml: it does not fit"),
+        ("good", ""),
+    ]
+
+
+def test_a_model_that_cannot_be_asked_ends_the_run() -> None:
+    """A batch that fails as a whole is not a document's fault: the run stops with its error."""
+
+    class Work(FakeWork):
+        def answer(self, requests: Sequence[Request]) -> None:
+            raise InferenceError("the pool", "it does not start")
+
+    with pytest.raises(InferenceError, match="does not start"):
+        run(Work({"a": 1, "b": 1}))
+
+
+def test_answers_that_do_not_reach_the_ledger_are_not_asked_for_ever() -> None:
+    """Completion is decided from the ledger; what never gets there is that document's failure."""
+
+    class Work(FakeWork):
+        def answer(self, requests: Sequence[Request]) -> None:
+            return None
+
+    [outcome] = run(Work({"a": 2}))
+
+    assert outcome.error == str(StorageError("a", "2 answers are not in the ledger"))
+
+
+def test_the_same_content_is_summarised_once() -> None:
+    """A copy under another name stands for itself in the outcomes, and asks nothing."""
+
+    class Work(FakeWork):
+        def reading(self, uri: str) -> Reading:
+            return Reading(Source(source_id="same", uri=uri), TwoLevels("same", 2))
+
+    work = Work({"a": 2, "copy-of-a": 2})
+    outcomes = run(work)
+
+    assert len(work.asked) == 3
+    assert [each.failed for each in outcomes] == [False, False]
+    assert sorted(each.twin for each in outcomes)[0] == ""
+    assert sorted(each.twin for each in outcomes)[1] in {"a", "copy-of-a"}
+
+
+def test_documents_are_opened_only_as_fast_as_they_are_needed() -> None:
+    """A thousand sources never lie in memory at once, and the first lands early."""
+    work = FakeWork({f"{n:04}": 4 for n in range(300)})
+
+    run(work)
+
+    assert work.most_open <= 32
+    assert int(work.landed[0]) < 32
+    assert len(work.landed) == 300
+
+
+def test_batches_grow_with_the_work_and_carry_its_name() -> None:
+    """A long book makes tens of task runs, not thousands; each says which chunks it is."""
+    work = FakeWork({"/books/long.pdf": 2000})
+
+    run(work, batch=16)
+
+    assert len(work.batches) < 70
+    assert work.batches[0][0] == "summarize long.pdf 1-250"
+    assert work.batches[-1][0] == "merge long.pdf 1"
+    assert min(len(keys) for _, keys in work.batches[:-2]) >= 16
+
+
+def test_the_watcher_hears_of_each_source_and_sees_the_end() -> None:
+    """Outcomes as they come; at the end a snapshot in which everything is done."""
+    heard: list[str] = []
+    fractions: list[float] = []
+
+    class Looker(Watcher):
+        def ended(self, outcome: Outcome) -> None:
+            heard.append(outcome.uri)
+
+        show: Callable[..., None] = lambda self, snapshot: fractions.append(snapshot.fraction)
+
+    work = FakeWork({"a": 1, "b": 1})
+    Rounds(["a", "b"], work, Progress(2), Looker()).run()
+
+    assert sorted(heard) == ["a", "b"]
+    assert fractions[-1] == 1.0

@@ -1,0 +1,95 @@
+"""`lectern up` for real, in a copy of the project: everything starts, works, and stops."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+from support.project import Project, Up, copy_project
+from support.scripted_server import ScriptedServer
+from support.tiny_model import write_tiny_model
+
+from flows.server import RunningServer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(
+    tmp_path_factory: pytest.TempPathFactory, prefect_server: RunningServer
+) -> Iterator[Project]:
+    root = tmp_path_factory.mktemp("project")
+    model = write_tiny_model(root / "tiny.gguf")
+    with ScriptedServer() as server:
+        yield copy_project(root, prefect_server, LECTERN_MODEL=model, LECTERN_POOL_URL=server.url)
+
+
+@pytest.fixture(scope="module")
+def up(project: Project) -> Iterator[Up]:
+    up = project.up()
+    yield up
+    up.stop()
+
+
+def test_it_leaves_the_address_for_a_second_shell(project: Project, up: Up) -> None:
+    """In a file that only its owner can read."""
+    path = project.root / "prefect.toml"
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert f"{up.url}/api" in path.read_text()
+
+
+def test_a_second_one_says_where_the_first_is(project: Project, up: Up) -> None:
+    """One line, at once, and nothing is started."""
+    code, said = project.run("flows.cli", "up")
+
+    assert (code, said) == (1, f"lectern: lectern up: it runs already: {up.url}\n")
+
+
+def test_the_bare_name_runs_the_deployment(project: Project, up: Up) -> None:
+    """Exactly as the README writes it, from the project's root; relative paths count from there."""
+    code, said = project.run(
+        "prefect", "deployment", "run", "summarize-pdf", "-p", 'sources=["paper.pdf"]', "--watch"
+    )
+
+    assert code == 0, said
+    documents = pl.read_parquet(project.root / "data" / "results" / "documents" / "*.parquet")
+    assert documents["title"].len() == 1
+    assert all(Path(path).is_file() for path in documents["paths"][0])
+
+
+def test_prefects_own_form_works_beside_it(project: Project, up: Up) -> None:
+    """flow/deployment; the run that it makes may still run when all is stopped."""
+    code, said = project.run(
+        "prefect", "deployment", "run", "summarize-pdf/summarize-pdf", "-p", 'sources=["paper.pdf"]'
+    )
+
+    assert code == 0, said
+    assert "Created flow run" in said
+
+
+def test_the_command_uses_the_server_that_runs(project: Project, up: Up) -> None:
+    """`lectern summarize` beside `lectern up` starts no server, and names the run's page."""
+    code, said = project.run("flows.cli", "summarize", "paper.pdf")
+
+    assert code == 0, said
+    assert f"{up.url}/runs/flow-run/" in said
+
+
+def test_one_interrupt_stops_all_of_it(project: Project, up: Up) -> None:
+    """Server, worker and runs are gone, and so is the file with the password."""
+    children = psutil.Process(up.process.pid).children(recursive=True)
+    assert len(children) >= 2
+    began = time.monotonic()
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(60) == 0
+    assert time.monotonic() - began < 30
+    assert psutil.wait_procs(children, timeout=1)[1] == []
+    assert not (project.root / "prefect.toml").exists()

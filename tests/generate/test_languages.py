@@ -1,0 +1,55 @@
+"""Names of languages, and telling them apart."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.generate.languages import is_in, language_name, prompt_language
+
+ENGLISH = "The committee met in the town hall and decided that the bridge should be repaired. " * 4
+GERMAN = "Der Ausschuss traf sich im Rathaus und beschloss, die Brücke zu reparieren und mehr. " * 4
+CHINESE = "委员会在市政厅开会，决定维修这座桥。"
+JAPANESE = "委員会は市役所で会議を開き、橋を修理することに決めた。"
+
+
+@pytest.mark.parametrize(
+    ("code", "prompt", "name"),
+    [
+        ("en", "en", "English"),
+        ("de", "en", "German"),
+        ("zh", "zh", "中文"),
+        ("zh-CN", "zh", "中文"),
+        ("zh-Hant", "zh", "繁体中文"),
+        ("und", "en", "the language of the text"),
+        ("Klingon", "en", "Klingon"),
+    ],
+)
+def test_a_language_is_named_in_its_prompts_language(code: str, prompt: str, name: str) -> None:
+    assert (prompt_language(code), language_name(code)) == (prompt, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        (ENGLISH, "en", True),
+        (ENGLISH, "de", False),
+        (GERMAN, "de", True),
+        (GERMAN, "en", False),
+        (CHINESE, "zh", True),
+        (CHINESE, "en", False),
+        (ENGLISH, "zh", False),
+        (JAPANESE, "ja", True),
+        (JAPANESE, "zh", False),
+        (CHINESE + "使用 Debian 和 systemd。", "zh", True),
+        ("OK", "zh", True),  # too short to tell
+        ("int main(void)", "en", True),
+        (GERMAN[:80], "en", True),
+        (ENGLISH, "und", True),
+        (CHINESE, "und", True),
+        (ENGLISH, "Klingon", True),
+    ],
+)
+def test_a_text_is_foreign_only_where_that_is_sure(
+    text: str, language: str, expected: bool
+) -> None:
+    assert is_in(text, language) is expected

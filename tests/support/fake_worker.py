@@ -1,0 +1,68 @@
+"""A worker without a model: it speaks the protocol and does what a prompt's first token says.
+
+ECHO answers at once; HOLD begins and never answers; DIE kills the worker; DIE_ONCE does so
+unless the file named by its first stop string exists, which it makes first. A model path
+that ends in "bad" does not load, and in "abort" takes the process down.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tasks.pool.protocol import (
+    Done,
+    EngineRequest,
+    Event,
+    LoadFailed,
+    Ready,
+    Started,
+    Text,
+    decode,
+    encode,
+)
+
+ECHO, HOLD, DIE, DIE_ONCE = range(4)
+
+
+def send(*events: Event) -> None:
+    sys.stdout.buffer.write(b"".join(map(encode, events)))
+    sys.stdout.buffer.flush()
+
+
+def answer(request: EngineRequest) -> None:
+    what = request.prompt[0]
+    send(Started(id=request.id))
+    if what == DIE_ONCE and not (marker := Path(request.stop[0])).exists():
+        marker.touch()
+        send(Text(id=request.id, text="o", logprobs=[]))
+        what = DIE
+    if what == DIE:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == HOLD:
+        return
+    n = len(request.prompt)
+    times = {"queue_s": 0.0, "prefill_s": 0.0, "decode_s": 0.0}
+    counts = {"prompt_tokens": n, "cached_tokens": 0, "completion_tokens": 1}
+    reason = "stop"
+    send(Done(id=request.id, text="ok", logprobs=[], finish_reason=reason, **counts, **times))
+
+
+def main() -> None:
+    config = decode(sys.stdin.buffer.readline())
+    if config.model_path.endswith("bad"):
+        send(LoadFailed(problem="it is bad"))
+        return
+    if config.model_path.endswith("abort"):
+        os.abort()
+    send(Ready(n_ctx=config.n_ctx, n_vocab=1000))
+    for line in sys.stdin.buffer:
+        order = decode(line)
+        if isinstance(order, EngineRequest):
+            answer(order)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,402 @@
+"""A real OpenAI-compatible server on loopback that answers by rule, and misbehaves on request.
+
+It does what the demo model does: a summary is the first line of each paragraph with its number,
+a translation is an echo. Same request, same answer, same usage and timings. Every request goes
+to a log before it is answered.
+
+In a test:
+
+    with ScriptedServer(rules=[Rule("status", status=500, match="Chapter 2", times=1)]) as server:
+        PoolClient(server.url, server.api_key)
+        server.log  # one Entry a request
+
+For tests that kill: `python -m support.scripted_server --port 0 --log FILE` prints its URL as the
+first line; `--rules` takes what POST /script takes, a JSON list of rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+Json = dict[str, Any]
+Action = Literal[
+    "answer",
+    "status",
+    "drop",
+    "die",
+    "empty",
+    "garbage",
+    "not_json",
+    "truncated",
+    "loop",
+    "wrong_numbers",
+    "no_citations",
+    "leak",
+    "think",
+    "say",
+]
+_LINE = re.compile(r"^\[(\d+)\] (.*)$")
+_SOURCE = re.compile(r"<source>\n(.*?)\n</source>(.*)", re.DOTALL)
+
+
+@dataclass
+class Rule:
+    """What to do with the requests that match; of several rules the first counts.
+
+    Attributes:
+        match: a piece of the messages; empty matches all.
+        nth: only the nth request that the server gets, from 1.
+        times: so often, then no more; None: always.
+        greedy: only requests with temperature 0 (True), or with more (False).
+        seed: only requests with this one: 0 for first attempts, 1 for second ones, and so on.
+        delay_s: wait before doing it.
+        status, code: for "status"; a code such as "model_not_found" goes into the error object.
+        text: for "say": the answer.
+    """
+
+    do: Action = "answer"
+    match: str = ""
+    nth: int | None = None
+    times: int | None = None
+    greedy: bool | None = None
+    seed: int | None = None
+    delay_s: float = 0.0
+    status: int = 500
+    code: str = "scripted"
+    text: str = ""
+
+    def takes(self, entry: Entry) -> bool:
+        """Tell whether this rule is for a request; count it if so."""
+        if self.times == 0 or self.nth not in (None, entry.n):
+            return False
+        if self.greedy is not None and self.greedy != (entry.temperature == 0):
+            return False
+        if self.seed not in (None, entry.seed):
+            return False
+        if self.match not in entry.prompt:
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A request as the log keeps it.
+
+    Attributes:
+        key: hash of model, messages and sampling: two equal ones are one request asked twice.
+        open: how many requests were being answered when it came, itself included.
+    """
+
+    n: int
+    key: str
+    model: str
+    prompt: str
+    temperature: float
+    frequency_penalty: float
+    seed: int
+    max_tokens: int
+    run: str
+    did: str
+    open: int
+
+
+@dataclass
+class _State:
+    """What the handlers share."""
+
+    api_key: str | None
+    log_file: Path | None
+    rules: list[Rule]
+    delay_s: float
+    may_die: bool
+    log: list[Entry] = field(default_factory=list)
+    open: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def enter(self, body: Json, run: str) -> tuple[Entry, Rule]:
+        """Log a request and choose what to do with it."""
+        prompt = "\n".join(str(message["content"]) for message in body["messages"])
+        with self.lock:
+            self.open += 1
+            entry = Entry(
+                n=len(self.log) + 1,
+                key=hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+                model=body["model"],
+                prompt=prompt,
+                temperature=body.get("temperature", 1.0),
+                frequency_penalty=body.get("frequency_penalty", 0.0),
+                seed=body.get("seed", 0),
+                max_tokens=body.get("max_tokens", 0),
+                run=run,
+                did="",
+                open=self.open,
+            )
+            rule = next((rule for rule in self.rules if rule.takes(entry)), Rule())
+            entry = Entry(**{**asdict(entry), "did": rule.do})
+            self.log.append(entry)
+            if self.log_file is not None:
+                with self.log_file.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        return entry, rule
+
+    def leave(self) -> None:
+        with self.lock:
+            self.open -= 1
+
+
+class ScriptedServer:
+    """The server in threads of this process.
+
+    Args:
+        rules: how to misbehave; see `script`.
+        log_file: a JSON line for each request, beside `log`.
+        delay_s: before every answer.
+        may_die: the rule "die" ends the process (kill -9); else it drops the connection.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: Sequence[Rule] = (),
+        api_key: str | None = None,
+        port: int = 0,
+        log_file: Path | None = None,
+        delay_s: float = 0.0,
+        may_die: bool = False,
+    ) -> None:
+        self.api_key = api_key
+        self._state = _State(api_key, log_file, list(rules), delay_s, may_die)
+        handler = type("Handler", (_Handler,), {"state": self._state})
+        self._server = _Server(("127.0.0.1", port), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    @property
+    def log(self) -> list[Entry]:
+        with self._state.lock:
+            return list(self._state.log)
+
+    def script(self, *rules: Rule) -> None:
+        """Put these rules in place of those before."""
+        with self._state.lock:
+            self._state.rules = list(rules)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.hang_up()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self._connections: set[socket.socket] = set()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.add(connection)
+        return connection, address
+
+    def hang_up(self) -> None:
+        """End the connections too, as the end of a process would."""
+        for connection in self._connections:
+            with suppress(OSError):  # closed already
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    state: _State
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body leave together
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        if self.path == "/health":
+            self._send(200, {"status": "ok"})
+        elif self._may_enter():
+            with self.state.lock:
+                log = [asdict(entry) for entry in self.state.log]
+            models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+            known = {"/v1/models": models, "/log": log}
+            self._send(200 if self.path in known else 404, known.get(self.path, _error("no route")))
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        if not self._may_enter():
+            return
+        if self.path == "/script":
+            with self.state.lock:
+                self.state.rules = [Rule(**rule) for rule in json.loads(body)]
+            self._send(200, {})
+        elif self.path == "/v1/chat/completions":
+            entry, rule = self.state.enter(json.loads(body), self.headers.get("x-lectern-run", ""))
+            try:
+                self._act(entry, rule, json.loads(body))
+            finally:
+                self.state.leave()
+        else:
+            self._send(404, _error("no route"))
+
+    def _may_enter(self) -> bool:
+        key = self.state.api_key
+        if key is None or self.headers.get("authorization") == f"Bearer {key}":
+            return True
+        self._send(401, _error("wrong key", "invalid_api_key"))
+        return False
+
+    def _act(self, entry: Entry, rule: Rule, body: Json) -> None:
+        time.sleep(rule.delay_s or self.state.delay_s)
+        if rule.do == "die" and self.state.may_die:
+            os._exit(9)
+        if rule.do in ("drop", "die"):
+            self.close_connection = True
+        elif rule.do == "status":
+            self._send(rule.status, _error("told to", rule.code))
+        elif rule.do == "not_json":
+            self._send(200, None)
+        else:
+            text, reason = _answer(entry.prompt, rule)
+            self._send(200, _completion(entry, text, reason, bool(body.get("logprobs"))))
+
+    def _send(self, status: int, content: Any) -> None:
+        data = b"<html>" if content is None else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def _error(message: str, code: str = "scripted") -> Json:
+    return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
+
+
+def _answer(prompt: str, rule: Rule) -> tuple[str, str]:
+    """Return the text that a rule asks for, and the finish reason."""
+    good = answer_by_rule(prompt)
+    bullets = good.splitlines()
+    wrong: dict[str, str] = {
+        "empty": "",
+        "garbage": "%$ \x01 nothing that anyone asked for",
+        "loop": "\n".join(bullets[:1] * 40),
+        "wrong_numbers": re.sub(r"\[\d+\]", "[999]", good),
+        "no_citations": re.sub(r" ?\[\d+\]", "", good),
+        "leak": "\n".join([*prompt.strip().splitlines()[:3], *bullets]),
+        "think": f"<think>Well, the user wants bullets.\n{good}",
+        "say": rule.text,
+    }
+    if rule.do == "truncated":
+        return good[: max(1, len(good) - 6)], "length"
+    return wrong.get(rule.do, good), "stop"
+
+
+def answer_by_rule(prompt: str) -> str:
+    """Return what the demo model would say to a prompt."""
+    found = _SOURCE.search(prompt)
+    if found is None:
+        return ""
+    paragraphs = [p.splitlines() for p in found[1].split("\n\n")]
+    if "translation" in found[2] or "译文" in found[2]:
+        return "\n".join(line for lines in paragraphs for line in lines)
+    heads = [match for lines in paragraphs if lines and (match := _LINE.match(lines[0]))]
+    return "\n".join(f"- {head[2]} [{head[1]}]" for head in heads)
+
+
+def count(text: str) -> int:
+    """Return the tokens that this server counts: words, and Chinese characters."""
+    return len(re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+", text))
+
+
+def _completion(entry: Entry, text: str, reason: str, logprobs: bool) -> Json:
+    prompt_tokens, completion_tokens = count(entry.prompt), count(text)
+    prefill_s, decode_s = prompt_tokens / 1000, completion_tokens / 100
+    choice: Json = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": reason,
+    }
+    if logprobs:
+        choice["logprobs"] = {"content": [{"token": "", "logprob": -0.25}] * completion_tokens}
+    return {
+        "id": f"scripted-{entry.n}",
+        "object": "chat.completion",
+        "created": 0,
+        "model": entry.model,
+        "choices": [choice],
+        "usage": {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
+        "timings": {
+            "queue_s": 0.0,
+            "prefill_s": prefill_s,
+            "decode_s": decode_s,
+            "ttft_s": prefill_s,
+            "tpot_s": decode_s / (completion_tokens - 1) if completion_tokens > 1 else None,
+            "e2e_s": prefill_s + decode_s,
+        },
+        "worker": "scripted",
+    }
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--api-key")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before every answer")
+    parser.add_argument("--rules", default="[]", help="a JSON list of rules")
+    options = parser.parse_args()
+    server = ScriptedServer(
+        rules=[Rule(**rule) for rule in json.loads(options.rules)],
+        api_key=options.api_key,
+        port=options.port,
+        log_file=options.log,
+        delay_s=options.delay,
+        may_die=True,
+    )
+    with server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
