@@ -30,8 +30,8 @@ lint: $(INSTALLED) ## ruff: lint and format
 types: $(INSTALLED) ## mypy, strict
 	$(BIN)/mypy
 
-soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing
-	LECTERN_SOAK=1 $(BIN)/pytest -m soak --timeout=0
+soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing, random properties
+	LECTERN_SOAK=1 $(BIN)/pytest -m "soak or hypothesis" --timeout=0
 
 bench: $(INSTALLED) ## measure; writes tables to the terminal
 	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

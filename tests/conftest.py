@@ -6,9 +6,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tasks.settings import PROJECT_ROOT, Settings, settings
+
+# `make test` tries the same examples every time, `make soak` ever new ones, and more of them.
+hypothesis.settings.register_profile("test", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("soak", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile("soak" if os.environ.get("LECTERN_SOAK") else "test")
 
 
 @pytest.fixture(scope="session")

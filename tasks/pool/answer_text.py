@@ -12,9 +12,11 @@ THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
 
 class StopText:
-    """Assemble an answer, and end it before the first stop string.
+    """Assemble an answer, and end it before the first stop string to be complete.
 
-    Text that may be the beginning of a stop string is held back until that is decided.
+    Of those that end at the same place, the longest one counts: where the text is cut into tokens
+    makes no difference. Text that may be the beginning of a stop string is held back until that
+    is decided.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
@@ -37,10 +39,11 @@ class StopText:
         if self.stopped or not (text or self._held):
             return ""
         self._held += text
-        found = [at for s in self._stop if (at := self._held.find(s)) >= 0]
+        found = [(at + len(s), at) for s in self._stop if (at := self._held.find(s)) >= 0]
         if found:
             self.stopped = True
-            released, self._held = self._held[: min(found)], ""
+            _, begins = min(found)
+            released, self._held = self._held[:begins], ""
             return released
         keep = max((overlap(self._held, s) for s in self._stop), default=0)
         cut = len(self._held) - keep

@@ -39,15 +39,17 @@ def test_what_only_begins_like_a_stop_string_is_given_out() -> None:
     assert [text.push(p) for p in (b"one ", b"EN", b"ter")] == ["one ", "", "ENter"]
 
 
-def test_the_first_stop_string_in_the_text_wins() -> None:
+def test_the_stop_string_that_is_complete_first_wins() -> None:
     assert collect(StopText(["cd", "b"]), [b"abcd"]) == "a"
+    assert collect(StopText(["abcd", "c"]), [b"abcd"]) == "ab"
+    assert collect(StopText(["d", "cd"]), [b"abcd"]) == "ab"
 
 
 @given(st.text(alphabet="ab。", max_size=30), st.lists(st.text("ab。", min_size=1, max_size=3)))
 def test_any_cutting_into_tokens_gives_the_same_text(text: str, stop: list[str]) -> None:
-    """The text is what comes before the first stop string, however it arrives."""
-    ends = [at for s in stop if (at := text.find(s)) >= 0]
-    expected = text[: min(ends)] if ends else text
+    """The text is what comes before the stop string that ends first, however it arrives."""
+    ends = [(at + len(s), at) for s in stop if (at := text.find(s)) >= 0]
+    expected = text[: min(ends)[1]] if ends else text
 
     assert expected == collect(StopText(stop), [bytes([b]) for b in text.encode()])
     assert expected == collect(StopText(stop), [text.encode()])

@@ -1,0 +1,126 @@
+"""`lectern extract`, `chunks` and `stats`: see what the model sees, and what it cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import (
+    File,
+    Json,
+    Language,
+    Length,
+    LengthOption,
+    Model,
+    Password,
+    Prompts,
+    absolute_model,
+)
+from tasks.files import make_folder
+from tasks.naming import as_uri
+from tasks.settings import settings
+
+if TYPE_CHECKING:
+    from tasks.extract import Extracted
+
+
+def extract(file: File, password: Password = None, as_json: Json = False) -> None:
+    """Show the numbered segments of a PDF, with their pages and headings.
+
+    lectern extract paper.pdf --json | head -3
+    """
+    for segment in _extracted(file, password).segments:
+        if as_json:
+            _print_json(
+                n=segment.n, page=segment.page, page_label=segment.page_label,
+                heading_path=segment.heading_path, kind=segment.kind, text=segment.text,
+            )  # fmt: skip
+        else:
+            mark = {"sentence": " ", "heading": "#"}.get(segment.kind, segment.kind[0])
+            typer.echo(f"p. {segment.page_label:>4} {mark} [{segment.n}] {segment.text}")
+
+
+def chunks(
+    file: File,
+    model: Model = None,
+    language: Language = None,
+    length: LengthOption = Length.medium,
+    password: Password = None,
+    prompts: Prompts = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the model would be shown of a PDF: its chunks, exactly counted.
+
+    lectern chunks paper.pdf --model ~/models/qwen2.5-1.5b-instruct-q4_0.gguf
+    """
+    from flows.job import plan, prompt_library
+    from flows.terminal import Terminal
+    from tasks.generate.summarize import SummaryOptions
+    from tasks.pool.spec import load_spec
+
+    config = settings()
+    make_folder(config.home)
+    extracted = _extracted(file, password)
+    with Terminal() as terminal:
+        spec = load_spec(absolute_model(model) or config.model, config, terminal.fetched)
+    options = SummaryOptions(language=language or config.language, length=length.value)
+    folder = prompts.resolve() if prompts else None
+    for chunk in plan(extracted, spec, prompt_library(config, folder), options, config).chunks:
+        if as_json:
+            _print_json(
+                first_n=chunk.first_n, last_n=chunk.last_n, prompt_tokens=chunk.prompt_tokens,
+                heading_path=chunk.heading_path, context=chunk.context,
+                lines=[{"n": line.n, "text": line.text} for line in chunk.lines],
+            )  # fmt: skip
+        else:
+            where = " > ".join(chunk.heading_path)
+            typer.secho(
+                f"{chunk.first_n}-{chunk.last_n}, {chunk.prompt_tokens} tokens  {where}", bold=True
+            )
+            for line in chunk.lines:
+                typer.echo(f"  [{line.n}] {line.text}")
+
+
+def stats(
+    run: Annotated[
+        str | None,
+        typer.Option("--run", metavar="ID", help="The first characters of a flow run's id."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Show tokens, latencies (p50 / p95), rates and coverage, from the tables."""
+    from flows.terminal import print_runs, print_table
+    from tasks.land import statistics
+
+    found = statistics(settings().results, run)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))
+    elif not found.calls:
+        typer.echo("Nothing was asked yet." if run is None else f"No run's id begins with {run}.")
+    else:
+        print_runs(*found.call_table())
+        print_table(*found.coverage_table())
+
+
+def _extracted(file: str, password: str | None) -> Extracted:
+    from flows.terminal import Terminal
+    from tasks.extract import extract as read
+
+    with Terminal() as terminal:
+        extracted = read(
+            as_uri(file, Path.cwd()), settings(), password=password, progress=terminal.fetched
+        )
+    source = extracted.source
+    if source.status == "failed":
+        typer.echo(f"lectern: {source.error}", err=True)
+        raise typer.Exit(1)
+    if source.error:
+        typer.echo(source.error, err=True)
+    return extracted
+
+
+def _print_json(**values: Any) -> None:
+    typer.echo(json.dumps(values, ensure_ascii=False))

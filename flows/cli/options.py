@@ -1,0 +1,54 @@
+"""Options and arguments that several commands take."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Length(StrEnum):
+    """Of a summary."""
+
+    short = "short"
+    medium = "medium"
+    long = "long"
+    outline = "outline"
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME", show_default="the setting `model`",
+        help="A GGUF file, hf:owner/repository:quant, or a name from models.toml.",
+    ),
+]  # fmt: skip
+Language = Annotated[
+    str | None,
+    typer.Option(
+        "--language", "-l", metavar="CODE", show_default="the setting `language`",
+        help="Of the summary: en, zh, …; auto is the document's own.",
+    ),
+]  # fmt: skip
+LengthOption = Annotated[
+    Length,
+    typer.Option("--length", metavar="NAME", help=f"Of the summary: {', '.join(Length)}."),
+]
+Password = Annotated[
+    str | None, typer.Option("--password", metavar="TEXT", help="Opens encrypted PDFs.")
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option("--prompts", metavar="FOLDER", help="Prompt files that replace the project's."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A PDF file or URL.")]
+
+
+def absolute_model(name: str | None) -> str | None:
+    """Make a model's path absolute; other names mean the same everywhere."""
+    from tasks.pool.models import absolute_name
+
+    return absolute_name(name, Path.cwd()) if name else None

@@ -1,0 +1,69 @@
+"""`lectern summarize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import (
+    Language,
+    Length,
+    LengthOption,
+    Model,
+    Password,
+    Prompts,
+    absolute_model,
+)
+from tasks.naming import as_uri
+from tasks.settings import settings
+
+
+def summarize(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE", help="PDF files, folders with PDFs, and URLs."),
+    ],
+    model: Model = None,
+    language: Language = None,
+    length: LengthOption = Length.medium,
+    password: Password = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Ask anew what the tables already hold.")
+    ] = False,
+    prompts: Prompts = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log to the terminal, not to a file.")
+    ] = False,
+) -> None:
+    """Summarise PDFs: every statement with the page it rests on.
+
+    Uses the Prefect server that `lectern up` runs, or the one that PREFECT_API_URL names, else
+    one of its own. What was asked once is never asked again; a run that was stopped or killed
+    goes on where it was when you give the same command.
+
+    Exit status: 0 all sources summarised, 1 the run failed, 2 some sources failed.
+
+        lectern summarize books/ -m hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0
+        lectern summarize https://example.org/report.pdf --language zh --length long
+    """
+    from pydantic import SecretStr
+
+    from flows.here import summarize_here
+
+    parameters = {
+        "sources": [as_uri(source, Path.cwd()) for source in sources],
+        "model": absolute_model(model),
+        "language": language,
+        "length": length.value,
+        "again": again,
+        "password": SecretStr(password) if password else None,  # Prefect stores stars
+        "prompt_dir": str(prompts.resolve()) if prompts else None,
+    }
+    try:
+        code = summarize_here(settings(), parameters, verbose=verbose)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on where this one was.", err=True)
+        code = 130
+    raise typer.Exit(code)
