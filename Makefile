@@ -1,9 +1,10 @@
 # `make` alone says what there is. Everything below installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check lint types soak bench lock samples clean
+.PHONY: help install debian run test check lint types soak bench lock clean
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
+DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,6 +12,10 @@ help: ## this list
 install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
 	deployments/install.sh
 	@touch $(INSTALLED)
+
+debian: ## as root: what OCR and the tests of pages need on Debian and Ubuntu
+	apt-get update
+	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(DEBIAN_PACKAGES)
 
 $(INSTALLED): requirements.lock pyproject.toml deployments/install.sh
 	@$(MAKE) --no-print-directory install
