@@ -97,15 +97,25 @@ def running_up(settings: Settings, port: int, say: Callable[[str], None]) -> Ite
     Raises:
         PipelineError: it runs already, or something did not start.
     """
+    with (
+        serving(settings, port, say) as server,
+        working(settings, server.address, say) as worker,
+    ):
+        yield Up(server, worker)
+
+
+@contextmanager
+def serving(settings: Settings, port: int, say: Callable[[str], None]) -> Iterator[RunningServer]:
+    """Run the server, with the work pool and the automation, and leave its address for others.
+
+    Raises:
+        PipelineError: one runs already, or it did not start.
+    """
     with _only_one(settings):
         say("starting Prefect's server")
         with _server(settings, port, say) as server:
-            environment = {
-                **client_environment(settings),
-                **server.address.environment(),
-                "PREFECT_WORKER_QUERY_SECONDS": "2",
-            }
-            os.environ.update(environment)  # before Prefect is imported,
+            # Before Prefect is imported,
+            os.environ.update({**client_environment(settings), **server.address.environment()})
             import_module("prefect.automations")  # which takes as long as the server does
             wait_for_server(server)
             from flows.killed import mark_killed_runs
@@ -113,15 +123,32 @@ def running_up(settings: Settings, port: int, say: Callable[[str], None]) -> Ite
             mark_killed_runs()
             write_connection(server.address)
             try:
-                say("starting the worker")
                 asyncio.run(_prepare())
-                with _worker(settings, environment) as worker:
-                    say("deploying the flows")
-                    _deploy(settings, environment)
-                    yield Up(server, worker)
-                    say("stopping the worker and its runs")
+                yield server
             finally:
                 remove_connection(server.address)
+
+
+@contextmanager
+def working(
+    settings: Settings, address: ServerAddress, say: Callable[[str], None]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Deploy the flows to a server, and run a worker for it.
+
+    Raises:
+        PipelineError: the flows could not be deployed.
+    """
+    environment = {
+        **client_environment(settings),
+        **address.environment(),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+    }
+    say("starting the worker")
+    with _worker(settings, environment) as worker:
+        say("deploying the flows")
+        _deploy(settings, environment)
+        yield worker
+        say("stopping the worker and its runs")
 
 
 def run_up(settings: Settings, port: int) -> int:
@@ -130,7 +157,6 @@ def run_up(settings: Settings, port: int) -> int:
     Raises:
         PipelineError: it runs already, or something did not start.
     """
-    stop = threading.Event()
     status = err.status("starting")
 
     def say(text: str) -> None:
@@ -139,16 +165,29 @@ def run_up(settings: Settings, port: int) -> int:
 
     with status, running_up(settings, port, say) as up:
         status.stop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: stop.set())
+        stop = stop_signals()
         out.print(_WELCOME.format(url=up.address.ui, auth=up.address.auth))
-        while not stop.wait(1) and not up.ended():
-            pass
-        ended = up.ended()
+        ended = until_stopped(stop, up.ended)
         status.start()
     _stop_idle_pool(settings)
     err.print(ended or "Stopped.", style="red" if ended else "", markup=False)
     return 1 if ended else 0
+
+
+def stop_signals() -> threading.Event:
+    """Return an event that SIGINT, SIGTERM and SIGHUP set from now on, instead of ending us."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def until_stopped(stop: threading.Event, ended: Callable[[], str]) -> str:
+    """Wait until `stop` is set, or `ended` tells what ended by itself; return that."""
+    while not stop.wait(1):
+        if what := ended():
+            return what
+    return ""
 
 
 def _stop_idle_pool(settings: Settings) -> None:
