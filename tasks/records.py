@@ -9,7 +9,7 @@ The way of the data:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -33,6 +33,8 @@ class Source:
         n_pages: 0 where the file could not be opened.
         pages_without_text: page indices, from 1, on which no text was found.
         error: one line: what is wrong and what to do. Empty for status "ok".
+        remedy: what to do, alone: the end of `error`; may be empty.
+        read_at: UTC; when it was read last.
     """
 
     source_id: str
@@ -44,7 +46,9 @@ class Source:
     n_segments: int = 0
     status: SourceStatus = "ok"
     error: str = ""
+    remedy: str = ""
     pages_without_text: tuple[int, ...] = ()
+    read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +299,9 @@ class Document:
         failed_pages: labels of the pages whose notes failed and that the summary lacks.
         model: the model's name as the user gave it.
         paths: the files written beside the tables (summary.md, summary.html), set by landing.
+        created_at: UTC; when it was landed last. flow_run_id: the run that did it.
+        calls, prompt_tokens, completion_tokens, busy_s: of all calls that its answers took,
+            whenever and by which run; busy_s are the seconds with one or more of them under way.
     """
 
     document_id: str
@@ -307,4 +314,10 @@ class Document:
     sections: tuple[SummarySection, ...]
     coverage: Coverage
     failed_pages: tuple[str, ...] = ()
-    paths: tuple[str, ...] = field(default=())
+    paths: tuple[str, ...] = ()
+    created_at: datetime | None = None
+    flow_run_id: str = ""
+    calls: int | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    busy_s: float | None = None

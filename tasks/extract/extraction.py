@@ -66,7 +66,12 @@ def extract(
         return _extracted(uri, source_id, answer)
     except SourceError as error:
         row = Source(
-            source_id=source_id, uri=uri, title=_stem(uri), status="failed", error=str(error)
+            source_id=source_id,
+            uri=uri,
+            title=_stem(uri),
+            status="failed",
+            error=str(error),
+            remedy=error.remedy,
         )
         return Extracted(row, ())
 
@@ -101,6 +106,7 @@ def _extracted(uri: str, source_id: str, answer: dict[str, Any]) -> Extracted:
         n_segments=len(segments),
         status="failed" if not segments else "partial" if error else "ok",
         error=str(error) if error else "",
+        remedy=error.remedy if error else "",
         pages_without_text=tuple(answer["lost_pages"]),
     )
     return Extracted(source, segments)

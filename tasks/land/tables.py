@@ -23,7 +23,7 @@ from tasks.errors import StorageError
 from tasks.land.files import as_storage_error, storage_errors, write_atomically
 from tasks.records import Document, Generation, Segment, Source
 
-SCHEMA_VERSION = 1  # raise it with any change of a table's columns
+SCHEMA_VERSION = 2  # raise it with any change of a table's columns
 RECORDS: Mapping[str, type] = {
     "sources": Source,
     "segments": Segment,

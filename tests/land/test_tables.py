@@ -32,7 +32,7 @@ SEGMENTS = tuple(
 )
 
 
-def test_columns_of_version_1() -> None:
+def test_columns_of_version_2() -> None:
     """A change of the columns shows here: raise SCHEMA_VERSION along with it."""
     text, number, seconds, list_ = pl.String(), pl.Int64(), pl.Float64(), pl.List
     citation = pl.Struct({"n": number, "page": number, "page_label": text})
@@ -41,8 +41,9 @@ def test_columns_of_version_1() -> None:
         "sources": {
             **dict.fromkeys(("source_id", "uri", "kind", "title", "language"), text),
             **dict.fromkeys(("n_pages", "n_segments"), number),
-            **dict.fromkeys(("status", "error"), text),
+            **dict.fromkeys(("status", "error", "remedy"), text),
             "pages_without_text": list_(number),
+            "read_at": pl.Datetime("us", "UTC"),
         },
         "segments": {
             **{"source_id": text, "n": number, "text": text, "kind": text, "page": number},
@@ -70,10 +71,14 @@ def test_columns_of_version_1() -> None:
             "coverage": pl.Struct(dict.fromkeys(("ok", "repaired", "kept", "failed"), number)),
             "failed_pages": list_(text),
             "paths": list_(text),
+            "created_at": pl.Datetime("us", "UTC"),
+            "flow_run_id": text,
+            **dict.fromkeys(("calls", "prompt_tokens", "completion_tokens"), number),
+            "busy_s": seconds,
         },
     }
 
-    assert tables.SCHEMA_VERSION == 1
+    assert tables.SCHEMA_VERSION == 2
     assert {name: dict(schema) for name, schema in tables.SCHEMAS.items()} == expected
 
 
@@ -144,7 +149,7 @@ def test_files_of_a_newer_lectern_are_refused(
 ) -> None:
     """Better to say so than to drop what it knows."""
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "SCHEMA_VERSION", 2)
+        patch.setattr(tables, "SCHEMA_VERSION", tables.SCHEMA_VERSION + 1)
         land_source(tmp_path, Extracted(source=SOURCE, segments=()))
 
     with pytest.raises(StorageError, match="newer Lectern"):
