@@ -7,7 +7,7 @@ follows from the notes alone. Does not know where the notes come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -15,8 +15,9 @@ from tasks.chunk.text import shorten
 from tasks.errors import PromptError
 from tasks.generate.budget import Budget
 from tasks.generate.citations import Note
+from tasks.generate.foresight import Foreseen, merges
 from tasks.generate.lines import Statement
-from tasks.generate.requests import RequestMaker
+from tasks.generate.requests import RequestMaker, note_bullets
 from tasks.records import Line, Request
 
 Notes = tuple[Note, ...]  # of one part of the document, in order
@@ -24,6 +25,7 @@ Notes = tuple[Note, ...]  # of one part of the document, in order
 _BULLETS_BETWEEN = 10  # of a merge that is not the last; the same for all lengths
 _NOTES_A_MERGE = 4  # at least so many get a place where a model holds few lines
 _LINE_OVERHEAD = 5  # numbers, brackets, line breaks; the exact count has the last word
+_NOTES_TO_MEASURE = 32  # the mean of so many is near enough
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,44 @@ class Merger:
             start += merge.n_notes
         return merges
 
+    def foreseen(
+        self, n_notes: int, written: Sequence[Notes], chunks: Sequence[Request]
+    ) -> Foreseen:
+        """Return about what it takes to merge so many notes into one.
+
+        Args:
+            written: those of them that are there; they tell how large the others will be.
+            chunks: what the notes are taken on, by which they are guessed while none is there.
+        """
+        if n_notes < 2:
+            return Foreseen()
+        frame = self._maker.merge(1, [], [], self._section, _BULLETS_BETWEEN).prompt_tokens
+        measured = [self._size(each) for each in written[-_NOTES_TO_MEASURE:]]
+        sizes = measured or [self._guess(each) for each in chunks[:_NOTES_TO_MEASURE]]
+        size = max(1.0, sum(sizes) / len(sizes))
+        most = self._budget.max_prompt_tokens
+        return merges(
+            n_notes,
+            width=max(2, min(self._most(n_notes), int((most - frame) / size))),
+            note_tokens=size,
+            frame_tokens=frame,
+            most_tokens=most,
+        )
+
+    def _size(self, notes: Notes) -> int:
+        kept, lines = _shown(notes, self._first)
+        return self._text_tokens(each.text for each in (*kept, *lines))
+
+    def _guess(self, request: Request) -> float:
+        """Return a note's size before it is there: a bullet is about as long as what it cites."""
+        most = self._first.bullets or len(request.lines)
+        n_bullets = min(note_bullets(len(request.lines)), most)
+        tokens = self._text_tokens(line.text for line in request.lines)
+        return 2 * n_bullets * tokens / len(request.lines)
+
+    def _text_tokens(self, texts: Iterable[str]) -> int:
+        return sum(self._maker.tokens(text) + _LINE_OVERHEAD for text in texts)
+
     def _most(self, n_notes: int) -> int:
         """Return how many notes may meet in a merge.
 
@@ -109,8 +149,7 @@ class Merger:
         tokens = n_lines = 0
         for n, each in enumerate(notes[start:]):
             kept, lines = _shown(each, self._first)
-            texts = [note.text for note in kept] + [line.text for line in lines]
-            tokens += sum(self._maker.tokens(text) + _LINE_OVERHEAD for text in texts)
+            tokens += self._text_tokens(each.text for each in (*kept, *lines))
             n_lines += len(lines)
             over = n_lines > (self._budget.max_lines or n_lines)
             if over or tokens > self._budget.max_prompt_tokens:

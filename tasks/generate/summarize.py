@@ -17,6 +17,8 @@ from pathlib import PurePath
 from tasks.chunk import chunk_segments
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.citations import Note, citations, note
+from tasks.generate.flaws import Flaw, flaws
+from tasks.generate.foresight import Foreseen
 from tasks.generate.lines import read_answer
 from tasks.generate.merging import Merge, Merger, Notes
 from tasks.generate.prompts import PromptLibrary
@@ -120,6 +122,15 @@ class SummaryPlan:
         # Passages that repeat word for word make the same request: it is asked once.
         return list({each.key: each for each in chain.from_iterable(missing)}.values())
 
+    def foreseen(self, done: Done) -> Foreseen:
+        """Return about what follows the requests that can be made now: merges of their answers."""
+        return sum((self._foreseen(each, done) for each in self._sections), Foreseen())
+
+    def flaws(self, done: Done) -> list[Flaw]:
+        """Return what the finished summary suffers from."""
+        levels = chain.from_iterable(self._levels(each, done) for each in self._sections)
+        return flaws(chain.from_iterable(levels), done, self._segments)
+
     def document(self, done: Done) -> Document:
         """Return the finished summary; call it when requests(done) returns nothing."""
         failed = [n for n, state in self._states(done).items() if state == "failed"]
@@ -170,6 +181,17 @@ class SummaryPlan:
             yield from missing
             if missing:
                 return
+
+    def _foreseen(self, section: _Section, done: Done) -> Foreseen:
+        """Look beyond the first level that is not complete."""
+        notes = self._notes_on_chunks(section, done)
+        if any(request.key not in done for request in section.requests):
+            return section.merger.foreseen(len(section.requests), notes, section.requests)
+        for merges, before in self._merged(section, done):
+            if any(merge.request.key not in done for merge in merges):
+                n_left = len(merges) + len(before) - sum(merge.n_notes for merge in merges)
+                return section.merger.foreseen(n_left, before, section.requests)
+        return Foreseen()
 
     def _levels(self, section: _Section, done: Done) -> Iterator[Sequence[Request]]:
         """Yield the requests of each level; each level but the first needs the one before."""

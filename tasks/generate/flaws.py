@@ -1,0 +1,48 @@
+"""What a finished summary suffers from: answers that never came right, notes that were cut.
+
+Pure: read off the requests and the rows that count for them. Does not know what a user is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.records import Generation, Request, Segment
+
+FlawKind = Literal["chunk_failed", "merge_failed", "notes_cut"]
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """One call's trouble.
+
+    Attributes:
+        first, last: labels of the first and the last page whose text the call was about.
+        reason: the checks that failed, or why there was no answer; for a failure only.
+    """
+
+    kind: FlawKind
+    first: str
+    last: str
+    reason: str = ""
+
+
+def flaws(
+    requests: Iterable[Request],
+    done: Mapping[str, Generation],
+    segments: Mapping[int, Segment],
+) -> list[Flaw]:
+    """Return the flaws of these requests' answers, in their order."""
+    found = []
+    for request in requests:
+        row = done[request.key]
+        first, last = (segments[n].page_label for n in (request.first_n, request.last_n))
+        if row.status == "failed":
+            reason = row.error or ", ".join(row.checks)
+            kind: FlawKind = "merge_failed" if request.level else "chunk_failed"
+            found.append(Flaw(kind, first, last, reason))
+        elif "notes_cut" in row.checks:
+            found.append(Flaw("notes_cut", first, last))
+    return found
