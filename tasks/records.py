@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-SourceKind = Literal["pdf"]
+SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown"]
 SourceStatus = Literal["ok", "partial", "failed"]
 SegmentKind = Literal["heading", "sentence", "contents", "reference"]
 GenerationTask = Literal["summarize", "merge"]
@@ -26,11 +26,13 @@ class Source:
     """One document as it was given, and how reading it went.
 
     Attributes:
-        source_id: hex sha256 of the content and of the extractor's version; for a source
-            that can't be read at all, of its uri.
+        source_id: hex sha256 of the content and of how it was read: the extractor's version,
+            the format where it is no PDF, and the pages whose text was recognised, by which
+            program and for which languages. For a source that can't be had at all, of its uri.
         uri: the absolute path, a file: URL where the path is no UTF-8, or an http(s) URL.
+        kind: its format as the content says; "unknown" where no format was found.
         language: ISO 639-1 code found in the text ("en", "zh"), or "und".
-        n_pages: 0 where the file could not be opened.
+        n_pages: 0 where the file could not be opened, or has no pages.
         pages_without_text: page indices, from 1, on which no text was found.
         error: one line: what is wrong and what to do. Empty for status "ok".
         remedy: what to do, alone: the end of `error`; may be empty.
@@ -57,8 +59,8 @@ class Segment:
 
     Attributes:
         n: its number within the source, from 1, without gaps.
-        page: index of the page on which it begins, from 1.
-        page_label: the label printed on that page ("iv", "12"), or str(page).
+        page: index of the page on which it begins, from 1; None: the document has no pages.
+        page_label: the label printed on that page ("iv", "12"), or str(page); "" without pages.
         paragraph: ordinal of its paragraph within the source, from 1; a heading has its own.
         heading_path: the headings it stands under, outermost first. A heading's own text is
             the last item of its own path.
@@ -68,7 +70,7 @@ class Segment:
     n: int
     text: str
     kind: SegmentKind
-    page: int
+    page: int | None
     page_label: str
     paragraph: int
     heading_path: tuple[str, ...] = ()
@@ -239,10 +241,14 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """A segment that a bullet rests on, with the page that code found for it."""
+    """A segment that a bullet rests on, with the page that code found for it.
+
+    Attributes:
+        page, page_label: as the segment's.
+    """
 
     n: int
-    page: int
+    page: int | None
     page_label: str
 
 
@@ -296,7 +302,8 @@ class Document:
     Attributes:
         document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
             the prompts, the budget of a call.
-        failed_pages: labels of the pages whose notes failed and that the summary lacks.
+        failed_pages: labels of the pages whose notes failed and that the summary lacks; of a
+            document without pages its paragraphs, as "¶ 12" or "¶ 12–20".
         model: the model's name as the user gave it.
         paths: the files written beside the tables (summary.md, summary.html), set by landing.
         created_at: UTC; when it was landed last. flow_run_id: the run that did it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,13 @@ from tasks.extract.characters import clean
 from tasks.extract.headings import body_size, find_headings
 from tasks.extract.joining import Vocabulary, finish, join
 from tasks.extract.layout import reading_order
+from tasks.extract.line_numbers import without_line_numbers
 from tasks.extract.margins import without_margins
 from tasks.extract.pages import Bookmark, Line, Page
 from tasks.extract.paragraphs import Block, find_blocks
+from tasks.extract.pieces import Parsed, Piece, is_title
 from tasks.extract.sections import names_contents
 from tasks.extract.sentences import detect_language, split
-from tasks.records import SegmentKind
 
 if TYPE_CHECKING:
     from tasks.extract.pypdf_reader import Reader
@@ -33,33 +34,6 @@ _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _LEADERS = re.compile(r"\s*(?:[.·…‥]\s?){6,}")
 _SPACE_BEFORE = re.compile(r"(?<=[^\W\d_]) (?=[.,](?:\s|$))")  # kerning read as a space
 _FEW_CHARS = 30  # on a page that is one picture: a stamp or a page number, not its text
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A segment before it belongs to a source."""
-
-    text: str
-    kind: SegmentKind
-    page: int
-    paragraph: int
-    path: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """What was read of a document.
-
-    Attributes:
-        lost_pages: pages that may hold text of which none could be read.
-    """
-
-    title: str
-    language: str
-    labels: tuple[str, ...]
-    pieces: tuple[Piece, ...]
-    lost_pages: tuple[int, ...]
-    all_blank: bool
 
 
 class Document:
@@ -114,7 +88,7 @@ def parse(document: Document) -> Parsed:
     bookmarks = pdfium_text.read_bookmarks(document.pdfium) or document.pypdf.bookmarks()
     pages, broken = _read_pages(document)
     doubtful = [page.index for page in pages if _lacks_text(page)]
-    pages = [_in_order(page) for page in without_margins(pages)]
+    pages = [_in_order(page) for page in without_margins(without_line_numbers(pages))]
     pieces, language = find_pieces(pages, bookmarks)
     title = _title(pdfium_text.read_title(document.pdfium), pages)
     return Parsed(
@@ -141,9 +115,9 @@ def find_pieces(
 ) -> tuple[tuple[Piece, ...], str]:
     """Return the pieces of clean pages in reading order, and their language."""
     blocks = find_blocks(pages, find_headings(pages, bookmarks))
-    vocabulary = Vocabulary.of(line.text for page in pages for line in page.lines)
+    language = detect_language("\n".join(line.text for page in pages for line in page.lines))
+    vocabulary = Vocabulary.of((line.text for page in pages for line in page.lines), language)
     joined = [(block, *_join_lines(block, vocabulary)) for block in blocks]
-    language = detect_language("\n".join(text for _, text, _ in joined))
     return tuple(_pieces(joined, language)), language
 
 
@@ -242,7 +216,7 @@ def _split(block: Block, text: str, language: str) -> list[tuple[int, str]]:
 
 def _title(own: str, pages: Sequence[Page]) -> str:
     """The document's own title if it is one, else the largest type on its first page."""
-    if _is_sensible(own):
+    if is_title(own):
         return own
     lines = next((page.lines for page in pages if page.lines), ())
     lines = tuple(line for line in lines if not names_contents(line.text))
@@ -256,12 +230,3 @@ def _title(own: str, pages: Sequence[Page]) -> str:
             break
         title = join(title, line.text, Vocabulary.of(()))
     return finish(title)[:200]
-
-
-def _is_sensible(title: str) -> bool:
-    low = title.lower()
-    generic = low in {"untitled", "title", "document", "无标题", "unbenannt"}
-    file_name = low.startswith("microsoft ") or low.endswith(
-        (".doc", ".docx", ".tex", ".dvi", ".pdf", ".ps", ".indd", ".odt", ".ppt", ".pptx", ".qxd")
-    )
-    return len(title) > 2 and any(map(str.isalpha, title)) and not (generic or file_name)
