@@ -24,7 +24,7 @@ from tasks.generate.merging import Merge, Merger, Notes
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.support import unsupported
-from tasks.naming import file_name
+from tasks.naming import file_name, ranges
 from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Bullet,
@@ -134,7 +134,6 @@ class SummaryPlan:
     def document(self, done: Done) -> Document:
         """Return the finished summary; call it when requests(done) returns nothing."""
         failed = [n for n, state in self._states(done).items() if state == "failed"]
-        pages = {self._segments[n].page: self._segments[n].page_label for n in sorted(failed)}
         return Document(
             document_id=self._document_id(),
             source_id=self._source.source_id,
@@ -145,7 +144,7 @@ class SummaryPlan:
             title=self._title,
             sections=tuple(self._written(section, done) for section in self._sections),
             coverage=self._coverage(done),
-            failed_pages=tuple(pages.values()),
+            failed_pages=_places([self._segments[n] for n in sorted(failed)]),
         )
 
     def _parts(self) -> list[tuple[str, list[Chunk]]]:
@@ -278,3 +277,11 @@ class SummaryPlan:
         asked = [self._source.source_id, "summary", self.language, self._options.length]
         identity = [*asked, *self._made_by]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+def _places(segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Name the pages of segments, or their paragraphs where there are no pages."""
+    labels = {segment.page: segment.page_label for segment in segments}
+    if None in labels:
+        return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
+    return tuple(labels.values())
