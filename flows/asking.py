@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import PurePath
 from types import TracebackType
@@ -39,6 +40,8 @@ class Asker:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._connecting = threading.Lock()
+        self._starting = threading.Lock()
+        self._closed = False
         self._client: PoolClient | None = None
         self._answered = asyncio.Event()
         # For all batches together: what waits here has not begun, and can't time out.
@@ -54,7 +57,9 @@ class Asker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run(self._close())
+        with self._starting:
+            self._closed = True
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -122,7 +127,12 @@ class Asker:
             await self._client.__aexit__(None, None, None)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        with self._starting:  # what starts before the end is cancelled by it; nothing starts after
+            if self._closed:
+                work.close()
+                raise CancelledError
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        return future.result()
 
 
 def in_words(pool: PoolStatus | None) -> str:

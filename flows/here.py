@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from flows.progress import watcher
 from flows.server import (
@@ -24,6 +23,7 @@ from flows.server import (
     own_server,
     wait_for_server,
 )
+from flows.stopping import STOPPED, Stopping
 from flows.terminal import Terminal, err, print_totals
 from tasks.settings import Settings
 
@@ -40,18 +40,21 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
         PipelineError: there is no server to run it with.
     """
     began = time.monotonic()
-    signal.signal(signal.SIGTERM, _end)  # by an exception, so that the server is stopped
+    stopping = Stopping()
     log = log_file(settings, "lectern")
-    with Terminal() as terminal, _server(settings) as server:
-        from flows.killed import note_process
-        from flows.summarize_pdf import summarize_pdf
-
-        if not verbose:
-            _log_to(log)
-        watcher.set(terminal)
-        run = summarize_pdf.with_options(on_running=[note_process])
-        state: State[Any] = run(**parameters, return_state=True)
-        ui = _ui(server, state)
+    try:
+        with Terminal() as terminal, _server(settings) as server:
+            if not verbose:
+                _log_to(log)
+            watcher.set(terminal)
+            state = _run(parameters, stopping)
+            ui = _ui(server, state)
+    except (Exception, KeyboardInterrupt):
+        if not stopping.told:
+            raise
+        return _stopped(stopping)
+    if state.is_cancelled():
+        return _stopped(stopping)
     if terminal.snapshot is None:  # it did not come to reading a source
         return _failed(state)
     print_totals(terminal.outcomes, terminal.snapshot, time.monotonic() - began)
@@ -60,6 +63,34 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
     if not state.is_completed():
         return _failed(state)
     return SOME_FAILED if any(each.failed for each in terminal.outcomes) else OK
+
+
+def _run(parameters: dict[str, Any], stopping: Stopping) -> State[Any]:
+    """Run the flow; however it is stopped, its run says so."""
+    from prefect.client.schemas.objects import FlowRun
+
+    from flows.killed import mark_cancelled, note_process
+    from flows.summarize_pdf import summarize_pdf
+
+    runs: list[FlowRun] = []
+
+    def begin(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+        stopping.take()  # Prefect has its own idea of SIGTERM
+        runs.append(flow_run)
+        note_process(flow, flow_run, state)
+
+    run = summarize_pdf.with_options(on_running=[begin])
+    try:
+        state: State[Any] = run(**parameters, return_state=True)
+    finally:
+        if stopping.told:  # perhaps before or after the flow's own code, which sees to it itself
+            mark_cancelled(runs)
+    return state
+
+
+def _stopped(stopping: Stopping) -> int:
+    err.print(STOPPED)
+    return stopping.exit_code
 
 
 def _failed(state: State[Any]) -> int:
@@ -88,10 +119,11 @@ def _server(settings: Settings) -> Iterator[ServerAddress | None]:
         from flows.killed import mark_killed_runs
 
         mark_killed_runs()
-        try:
-            yield None
-        finally:
-            send_the_rest()
+        with server.kept(lambda line: err.print(line, style="yellow", markup=False)):
+            try:
+                yield None
+            finally:
+                send_the_rest()
 
 
 def send_the_rest() -> None:
@@ -122,7 +154,3 @@ def _log_to(path: Path) -> None:
         logger.setLevel(logging.INFO)
         if not logger.propagate:
             logger.addHandler(handler)
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise SystemExit(128 + number)

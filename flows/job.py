@@ -6,26 +6,29 @@ nothing. Knows which part of `tasks` comes after which, and nothing of how any o
 
 from __future__ import annotations
 
-import logging
+import threading
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from concurrent.futures import CancelledError
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from flows.asking import Asker
 from flows.progress import Progress
 from flows.rounds import Reading
 from tasks.extract import Extracted, extract
+from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
 from tasks.generate.attempts import counting, left
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
-from tasks.land import Ledger, land_document, land_source
+from tasks.land import Ledger, cost_of, land_document, land_source
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Request
 from tasks.settings import Settings
-
-log = logging.getLogger(__name__)
-
 
 class SummaryJob:
     """What the jobs of one run share.
@@ -53,20 +56,26 @@ class SummaryJob:
         self._prompts = prompt_library(settings, prompt_dir)
         self._ledger = Ledger(settings.results)
         self._read: dict[str, Extracted] = {}
+        self._over = threading.Event()
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
         """Extract a source, land what was found, and plan its summary."""
-        extracted = extract(uri, self._settings, password=self._password)
-        land_source(self._settings.results, extracted)
-        source = extracted.source
+        extracted = extract(uri, self._settings, password=self._password, progress=self._go_on)
+        self._go_on()
+        source = replace(extracted.source, read_at=datetime.now(UTC))
+        land_source(self._settings.results, replace(extracted, source=source))
         if source.status == "failed":
-            log.warning("%s", source.error)
             return Reading(source, None)
         self._read[source.source_id] = extracted
         return Reading(
             source, plan(extracted, self._spec, self._prompts, self._options, self._settings)
         )
+
+    def _go_on(self, *_: object) -> None:
+        """Let a reading thread go on, unless the run is over: what it has is then half read."""
+        if self._over.is_set():
+            raise CancelledError
 
     def ask(self, requests: Sequence[Request], task_run_id: str = "") -> None:
         """Put a batch to the model; every answer is in the ledger when this returns."""
@@ -93,20 +102,42 @@ class SummaryJob:
         done = {key for key, each in rows.items() if key in self._asked or not left(each)}
         return {key: counting(rows[key]) for key in done}
 
-    def land(self, reading: Reading, document: Document) -> Document:
-        """Write a finished summary beside the tables, and forget its segments."""
+    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+        """Write a finished summary beside the tables, and forget its segments.
+
+        Args:
+            keys: of the answers that it is made of.
+        """
         extracted = self._read.pop(reading.source.source_id)
+        cost = cost_of(chain.from_iterable(self._ledger.rows(keys).values()))
         return land_document(
             self._settings.results,
             reading.source,
-            document,
+            replace(
+                document,
+                created_at=datetime.now(UTC),
+                flow_run_id=self._flow_run_id,
+                **asdict(cost),
+            ),
             extracted.segments,
             note=self._spec.note,
         )
 
-    def close(self) -> None:
-        """Put the run's small ledger files together."""
-        self._ledger.compact()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Put the run's small ledger files together; or, if it ends early, stop reading."""
+        if error is None:
+            self._ledger.compact()
+            return
+        self._over.set()
+        end_children()
 
 
 def prompt_library(settings: Settings, prompt_dir: Path | None) -> PromptLibrary:

@@ -1,7 +1,8 @@
 """Runs whose process was killed outright: they could not tell the server how they ended.
 
-Owns the note in a run of which process runs it, and marking as crashed those whose process is
-gone. Runs of the worker of `lectern up` are watched by their heartbeats instead (`flows.up`).
+Owns the note in a run of which process runs it, marking as crashed those whose process is gone,
+and putting back those that never began. While `lectern up` runs, runs are watched by their
+heartbeats as well (`flows.up`).
 """
 
 from __future__ import annotations
@@ -9,27 +10,29 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import psutil
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
-from prefect.states import Crashed
+from prefect.states import Cancelled, Crashed, Scheduled
 
 log = logging.getLogger(__name__)
 
 _MARK = "lectern"
+_RUN_ID = "PREFECT__FLOW_RUN_ID"  # Prefect gives it to the process that it starts for a run
 _GONE = "Its process is gone. Start it again: what is done is not asked anew."
-_RUNNING = FlowRunFilter(
-    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
-)
+_STOPPED = "Stopped. Start it again: what is done is not asked anew."
 
 
 def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -38,15 +41,52 @@ def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> 
         client.update_flow_run(flow_run.id, infrastructure_pid=_note(psutil.Process(os.getpid())))
 
 
+def mark_cancelled(runs: Iterable[FlowRun]) -> None:
+    """Mark runs of this process as cancelled, if they have not ended well."""
+    with _if_possible(), get_client(sync_client=True) as client:
+        for run in runs:
+            state = client.read_flow_run(run.id).state
+            if state is None or not (state.is_completed() or state.is_cancelled()):
+                client.set_flow_run_state(run.id, Cancelled(message=_STOPPED), force=True)
+
+
 def mark_killed_runs() -> None:
-    """Mark the runs of this machine that say "running" and are not."""
+    """Mark the runs of this machine that say that they run, and do not."""
+    with _if_possible(), get_client(sync_client=True) as client:
+        for run in _runs(client, StateType.RUNNING, StateType.CANCELLING):
+            if _is_gone(run):
+                client.set_flow_run_state(run.id, Crashed(message=_GONE), force=True)
+
+
+def put_back_runs() -> None:
+    """Let the next worker take the runs that a worker had taken, and not begun, when it died."""
+    with _if_possible(), get_client(sync_client=True) as client:
+        for run in _runs(client, StateType.PENDING):
+            if run.deployment_id and _is_gone(run):
+                client.set_flow_run_state(run.id, Scheduled(), force=True)
+
+
+def run_processes(api_url: str) -> list[psutil.Process]:
+    """Return the processes that a worker of this server has started for flow runs, and theirs."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if _variable(process, _RUN_ID) and _variable(process, "PREFECT_API_URL") == api_url
+    ]
+
+
+def _runs(client: SyncPrefectClient, *states: StateType) -> list[FlowRun]:
+    wanted = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*states]))
+    return client.read_flow_runs(flow_run_filter=FlowRunFilter(state=wanted))
+
+
+@contextmanager
+def _if_possible() -> Iterator[None]:
     try:
-        with get_client(sync_client=True) as client:
-            for run in client.read_flow_runs(flow_run_filter=_RUNNING):
-                if _is_gone(run.infrastructure_pid or ""):
-                    client.set_flow_run_state(run.id, Crashed(message=_GONE), force=True)
-    except httpx.HTTPError as error:  # a history that stays wrong is no reason not to run
-        log.warning("killed runs could not be marked: %s", error)
+        yield
+    except (httpx.HTTPError, ObjectNotFound) as error:
+        # A history that stays wrong is no reason not to run.
+        log.warning("runs could not be marked: %s", error)
 
 
 def _note(process: psutil.Process) -> str:
@@ -54,12 +94,23 @@ def _note(process: psutil.Process) -> str:
     return f"{_MARK} {socket.gethostname()} {process.pid} {process.create_time():.0f}"
 
 
-def _is_gone(note: str) -> bool:
-    match note.split():
+def _is_gone(run: FlowRun) -> bool:
+    match (run.infrastructure_pid or "").split():
         case [mark, host, pid, started] if (mark, host) == (_MARK, socket.gethostname()):
             try:
                 process = psutil.Process(int(pid))
-                return abs(process.create_time() - int(started)) > 2
+                another = abs(process.create_time() - int(started)) > 2
+                return another or process.status() == psutil.STATUS_ZOMBIE
             except psutil.NoSuchProcess:
                 return True
-    return False
+    if run.deployment_id is None:
+        return False  # someone else's, by a script of their own
+    return all(_variable(process, _RUN_ID) != str(run.id) for process in psutil.process_iter())
+
+
+def _variable(process: psutil.Process, name: str) -> str:
+    """Return what a process has in its environment from its start; "" where it can't be seen."""
+    try:
+        return process.environ().get(name, "")
+    except psutil.Error:
+        return ""

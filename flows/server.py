@@ -12,10 +12,11 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 import httpx
 from filelock import BaseFileLock, FileLock
 
+from flows.keeping import KeptChild
 from tasks.errors import PipelineError
 from tasks.files import make_folder, write_private
 from tasks.settings import PROJECT_ROOT, Settings
@@ -30,6 +32,8 @@ from tasks.settings import PROJECT_ROOT, Settings
 CONNECTION_FILE = PROJECT_ROOT / "prefect.toml"
 _CONNECTION_MARK = "# Written by `lectern up`, which removes it when it stops."
 _START_PATIENCE_S = 120.0
+_RESTART_PATIENCE_S = 60.0  # `lectern up` may just be starting its server again
+_LOOK_EVERY_S = 0.5
 HEARTBEAT_S = 30  # how often a run says that it lives
 # What the server of a single `lectern` command has no use for.
 _UNUSED_ALONE = (
@@ -62,27 +66,54 @@ class ServerAddress:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """A server that this process started and has to stop."""
+    """A server that this process started and has to stop.
+
+    Attributes:
+        listener: its socket, open here too: while a server that died is started again, its
+            clients wait instead of being turned away.
+    """
 
     address: ServerAddress
-    process: subprocess.Popen[bytes]
-    log: Path
+    child: KeptChild
+    listener: socket.socket
     starting: BaseFileLock
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        return self.child.process
+
+    @property
+    def log(self) -> Path:
+        return self.child.log
 
     def stop(self) -> None:
         """End the server and wait until it is gone."""
-        stop_child(self.process)
+        self.listener.close()
+        self.child.stop()
         self.starting.release()
 
+    @contextmanager
+    def kept(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Start the server again whenever it dies while the block lasts, and say so."""
+        over = threading.Event()
 
-def stop_child(process: subprocess.Popen[bytes], patience_s: float = 10) -> None:
-    """Ask a child to end, and kill it if it does not."""
-    process.terminate()
-    try:
-        process.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        def keep() -> None:
+            while not over.wait(_LOOK_EVERY_S):
+                try:
+                    if line := self.child.restarted():
+                        say(line)
+                except PipelineError as error:
+                    self.listener.close()  # nobody shall wait any longer
+                    say(str(error))
+                    return
+
+        thread = threading.Thread(target=keep, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 # Finding one.
@@ -99,16 +130,16 @@ def configured_server(environment: Mapping[str, str]) -> ServerAddress | None:
         check_server(address)
         return address
     left = read_connection()
-    if left and not is_healthy(left):
+    if left and not is_healthy(left, _RESTART_PATIENCE_S):
         remove_connection(left)  # `lectern up` was killed before it could
         return None
     return left
 
 
-def is_healthy(address: ServerAddress) -> bool:
+def is_healthy(address: ServerAddress, patience_s: float = 5) -> bool:
     """Return whether a server answers there."""
     try:
-        return httpx.get(f"{address.url}/health", timeout=5).status_code == 200
+        return httpx.get(f"{address.url}/health", timeout=patience_s).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -239,25 +270,29 @@ def new_auth() -> str:
 def start_server(
     settings: Settings, listener: socket.socket, auth: str, *, alone: bool
 ) -> RunningServer:
-    """Start Prefect's server on a listening socket; `wait_for_server` tells when it serves.
+    """Start Prefect's server on a listening socket, which is its own from now on.
 
-    Two servers of one home may run, but not start, at once: both would migrate its database.
+    `wait_for_server` tells when it serves. Two servers of one home may run, but not start, at
+    once: both would migrate its database.
     """
     port = listener.getsockname()[1]
     home = make_folder(prefect_home(settings))
     starting = FileLock(home / "starting.lock")
     starting.acquire()
     log = log_file(settings, "server" if alone else "up-server")
-    process = start_child(
-        ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
-         "--fd", str(listener.fileno()), "--log-level", "warning", "--no-access-log",
-         "--timeout-graceful-shutdown", "3"],
-        server_environment(settings, port, auth, alone=alone),
-        log,
-        pass_fds=[listener.fileno()],
-    )  # fmt: skip
+    environment = server_environment(settings, port, auth, alone=alone)
+    command = ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
+               "--fd", str(listener.fileno()), "--log-level", "warning", "--no-access-log",
+               "--timeout-graceful-shutdown", "3"]  # fmt: skip
+
+    def start() -> subprocess.Popen[bytes]:
+        return start_child(command, environment, log, pass_fds=[listener.fileno()])
+
     return RunningServer(
-        ServerAddress(f"http://127.0.0.1:{port}/api", auth), process, log, starting
+        ServerAddress(f"http://127.0.0.1:{port}/api", auth),
+        KeptChild("Prefect's server", start, log),
+        listener,
+        starting,
     )
 
 
@@ -314,8 +349,7 @@ def listen(port: int = 0) -> socket.socket:
 @contextmanager
 def own_server(settings: Settings) -> Iterator[RunningServer]:
     """Run a server for as long as the block lasts. It is still starting when the block begins."""
-    with listen() as listener:
-        server = start_server(settings, listener, new_auth(), alone=True)
+    server = start_server(settings, listen(), new_auth(), alone=True)
     try:
         yield server
     finally:

@@ -14,6 +14,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run, task_run
 from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -79,11 +80,11 @@ def summarize_pdf(
                 flow_run_id=page.flow_run_id,
             )
             batch = 2 * config.pool_n_seq_max
-            outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=batch).run()
-            job.close()
+            with job:
+                outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=batch).run()
     except PipelineError as error:
         return Failed(message=str(error))
-    except CancelledRun:
+    except (CancelledRun, KeyboardInterrupt, TerminationSignal):
         return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
     page.end(outcomes, statistics(config.results, page.flow_run_id))
     return _state(outcomes)

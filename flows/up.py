@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 from filelock import FileLock, Timeout
 from rich.markup import escape
 
+from flows.keeping import KeptChild
 from flows.server import (
     HEARTBEAT_S,
     RunningServer,
@@ -38,10 +39,10 @@ from flows.server import (
     remove_connection,
     start_child,
     start_server,
-    stop_child,
     wait_for_server,
     write_connection,
 )
+from flows.stopping import Stopping
 from flows.terminal import err, out
 from tasks.errors import PipelineError
 from tasks.files import make_folder, write_private
@@ -71,19 +72,11 @@ class Up:
     """What runs while `lectern up` does."""
 
     server: RunningServer
-    worker: subprocess.Popen[bytes]
+    worker: KeptChild
 
     @property
     def address(self) -> ServerAddress:
         return self.server.address
-
-    def ended(self) -> str:
-        """Return what ended by itself, and where its log is; "" while all is well."""
-        if self.server.process.poll() is not None:
-            return f"Prefect's server has ended. Its log says why: {self.server.log}"
-        if self.worker.poll() is not None:
-            return f"The worker has ended. Its log says why: {self.server.log.parent}/worker.log"
-        return ""
 
 
 @contextmanager
@@ -132,7 +125,7 @@ def serving(settings: Settings, port: int, say: Callable[[str], None]) -> Iterat
 @contextmanager
 def working(
     settings: Settings, address: ServerAddress, say: Callable[[str], None]
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[KeptChild]:
     """Deploy the flows to a server, and run a worker for it.
 
     Raises:
@@ -144,7 +137,7 @@ def working(
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
     say("starting the worker")
-    with _worker(settings, environment) as worker:
+    with _worker(settings, address, environment) as worker:
         say("deploying the flows")
         _deploy(settings, environment)
         yield worker
@@ -157,21 +150,38 @@ def run_up(settings: Settings, port: int) -> int:
     Raises:
         PipelineError: it runs already, or something did not start.
     """
+    stopping = Stopping()
     status = err.status("starting")
 
     def say(text: str) -> None:
         status.update(escape(text))
         log.info("%s", text)
 
-    with status, running_up(settings, port, say) as up:
-        status.stop()
-        stop = stop_signals()
-        out.print(_WELCOME.format(url=up.address.ui, auth=up.address.auth))
-        ended = until_stopped(stop, up.ended)
-        status.start()
+    try:
+        with status, running_up(settings, port, say) as up:
+            status.stop()
+            stop = stop_signals()
+            out.print(_WELCOME.format(url=up.address.ui, auth=up.address.auth))
+            ended = until_stopped(stop, lambda: kept_up(up.server.child, up.worker))
+            stopping.take_second()
+            status.start()
+    except KeyboardInterrupt:  # while it started
+        err.print("Stopped.")
+        return stopping.exit_code
     _stop_idle_pool(settings)
     err.print(ended or "Stopped.", style="red" if ended else "", markup=False)
     return 1 if ended else 0
+
+
+def kept_up(*children: KeptChild) -> str:
+    """Start again what has ended, and say so; return why that is given up, or ""."""
+    try:
+        for child in children:
+            if line := child.restarted():
+                err.print(line, style="yellow", markup=False)
+    except PipelineError as error:
+        return str(error)
+    return ""
 
 
 def stop_signals() -> threading.Event:
@@ -224,8 +234,7 @@ def _server(settings: Settings, port: int, say: Callable[[str], None]) -> Iterat
     except OSError:
         listener = listen()
         say(f"port {port} is taken, using {listener.getsockname()[1]} instead")
-    with listener:
-        server = start_server(settings, listener, kept_auth(settings), alone=False)
+    server = start_server(settings, listener, kept_auth(settings), alone=False)
     try:
         yield server
     finally:
@@ -243,14 +252,18 @@ def kept_auth(settings: Settings) -> str:
 
 
 async def _prepare() -> None:
-    """Make the work pool and the automation, unless they are there."""
+    """Make the work pool and the automation, unless they are there as they should be."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
+    automation = _marking_dead_runs()
     async with get_client() as client:
         await client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"), True)
-        if not await client.read_automations_by_name(_DEAD_RUNS):
-            await client.create_automation(_marking_dead_runs())
+        found = await client.read_automations_by_name(_DEAD_RUNS)
+        for old in found:
+            await client.update_automation(old.id, automation)
+        if not found:
+            await client.create_automation(automation)
 
 
 def _marking_dead_runs() -> AutomationCore:
@@ -259,12 +272,13 @@ def _marking_dead_runs() -> AutomationCore:
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
-    over = ("Completed", "Failed", "Cancelled", "Crashed")
+    # Events are called after the state's name, not its type: "Completed with warnings".
+    over = ("Completed*", "Failed*", "Cancelled*", "Crashed*")
     return AutomationCore(
         name=_DEAD_RUNS,
         description="A run whose process is gone sends no heartbeats any more.",
         trigger=EventTrigger(
-            after={"prefect.flow-run.heartbeat"},
+            after={"prefect.flow-run.Running", "prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{each}" for each in over)},
             match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
             for_each={"prefect.resource.id"},
@@ -285,40 +299,44 @@ def _marking_dead_runs() -> AutomationCore:
 
 @contextmanager
 def _worker(
-    settings: Settings, environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
+    settings: Settings, address: ServerAddress, environment: Mapping[str, str]
+) -> Iterator[KeptChild]:
+    from flows.killed import put_back_runs
+
     command = ["prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process",
                "--name", "lectern up", "--install-policy", "never"]  # fmt: skip
-    worker = start_child(command, environment, log_file(settings, "worker"))
+    log = log_file(settings, "worker")
+
+    def start() -> subprocess.Popen[bytes]:
+        put_back_runs()
+        return start_child(command, environment, log)
+
+    worker = KeptChild("The worker", start, log)
     try:
         yield worker
     finally:
-        stop_runs(worker, settings)
-        stop_child(worker, patience_s=20)
+        stop_runs(address, settings)
+        worker.stop(patience_s=20)
 
 
-def stop_runs(worker: subprocess.Popen[Any], settings: Settings) -> None:
-    """End the worker's flow processes first, while there is a server to report to.
+def stop_runs(address: ServerAddress, settings: Settings) -> None:
+    """End the processes of a server's flow runs first, while it is there to report to.
 
-    Not the pool that one of them may have started: others may be using it.
+    Also those of a worker that died. Not the pool that one of them may have started: others may
+    be using it.
     """
-    runs = _below(worker.pid)
+    from flows.killed import run_processes
+
+    runs = run_processes(address.url)
     state = PoolFiles(settings.home).read_state()
     if state and (pool := state.process()):
-        spared = {pool, *_below(pool.pid)}
+        spared = {pool, *pool.children(recursive=True)}
         runs = [run for run in runs if run not in spared]
     for run in runs:
         _quietly(run.terminate)
     _, alive = psutil.wait_procs(runs, timeout=15)
     for run in alive:
         _quietly(run.kill)
-
-
-def _below(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
 
 
 def _quietly(end: Callable[[], None]) -> None:

@@ -43,7 +43,8 @@ def summarize(
     one of its own. What was asked once is never asked again; a run that was stopped or killed
     goes on where it was when you give the same command.
 
-    Exit status: 0 all sources summarised, 1 the run failed, 2 some sources failed.
+    Exit status: 0 all sources summarised, 1 the run failed, 2 some sources failed, 130 stopped by
+    Ctrl-C.
 
         lectern summarize books/ -m hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0
         lectern summarize https://example.org/report.pdf --language zh --length long
@@ -61,9 +62,4 @@ def summarize(
         "password": SecretStr(password) if password else None,  # Prefect stores stars
         "prompt_dir": str(prompts.resolve()) if prompts else None,
     }
-    try:
-        code = summarize_here(settings(), parameters, verbose=verbose)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on where this one was.", err=True)
-        code = 130
-    raise typer.Exit(code)
+    raise typer.Exit(summarize_here(settings(), parameters, verbose=verbose))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_RESULT = 1 << 30  # bytes of JSON; a book of a thousand pages makes five million
 _MORE_TIME = "Raise LECTERN_PDF_SECONDS if the file is to be trusted"
+_children: set[subprocess.Popen[bytes]] = set()  # those that live; see end_children
 _MORE_MEMORY = "Raise LECTERN_PDF_MEMORY_MB if the file is to be trusted"
 
 
@@ -75,6 +76,7 @@ def _run(request: ChildRequest, pages: IO[bytes]) -> int:
         env=_environment(),
         start_new_session=True,  # Ctrl-C is for us; the child ends with its pipe
     )
+    _children.add(child)
     started = time.monotonic()
     try:
         assert child.stdin is not None
@@ -88,11 +90,18 @@ def _run(request: ChildRequest, pages: IO[bytes]) -> int:
             return child.wait(max(0.0, started + allowed - time.monotonic()))
         return -signal.SIGKILL
     finally:
+        _children.discard(child)
         child.kill()
         child.wait()
         if child.stdin is not None:
             with suppress(BrokenPipeError):
                 child.stdin.close()
+
+
+def end_children() -> None:
+    """Kill the children that parse now; whoever waits for one gets a SourceError."""
+    for child in _children.copy():
+        child.kill()
 
 
 def _environment() -> dict[str, str]:

@@ -228,6 +228,7 @@ def test_an_empty_password_is_replaced(config: Settings) -> None:
 
 def test_ending_the_workers_runs_spares_the_pool(config: Settings) -> None:
     """A run may have started it, but another command may be using it."""
+    address = ServerAddress("http://127.0.0.1:9/api")
     PoolFiles(config.home).prepare()
     grandchildren = (
         "import subprocess, sys, time\n"
@@ -241,7 +242,8 @@ def test_ending_the_workers_runs_spares_the_pool(config: Settings) -> None:
     )
     worker = subprocess.Popen(
         [sys.executable, "-c", grandchildren, "import time; time.sleep(60)", pool],
-        cwd=PROJECT_ROOT, env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+        cwd=PROJECT_ROOT, env={**os.environ, **address.environment(), "PREFECT__FLOW_RUN_ID": "1",
+                               "PYTHONPATH": str(PROJECT_ROOT)},
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert worker.stdout is not None
@@ -251,7 +253,7 @@ def test_ending_the_workers_runs_spares_the_pool(config: Settings) -> None:
     process = state.process()
     assert process is not None
 
-    stop_runs(worker, config)
+    stop_runs(address, config)
 
     assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
     assert process.is_running()
