@@ -272,8 +272,8 @@ def _marking_dead_runs() -> AutomationCore:
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
     from prefect.events.schemas.events import ResourceSpecification
 
-    # Events are called after the state's name, not its type: "Completed with warnings".
-    over = ("Completed*", "Failed*", "Cancelled*", "Crashed*")
+    # Events are called after the state's name, not its type; a * would want a further letter.
+    over = ("Completed", "Completed with warnings", "Failed", "Cancelled", "Crashed")
     return AutomationCore(
         name=_DEAD_RUNS,
         description="A run whose process is gone sends no heartbeats any more.",
