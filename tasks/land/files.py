@@ -1,22 +1,18 @@
-"""Files that are there whole or not at all.
+"""Files of the results: whole or not at all, and what to do when they can't be written.
 
-Owns atomic writing and what a killed writer leaves behind. Does not know what is in the files.
+Owns the errors' wording. How a file is written is `tasks.files`' business, what is in it others'.
 """
 
 from __future__ import annotations
 
 import errno
-import os
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.errors import StorageError
+from tasks.files import remove_leftovers, replace_file
 
-_TEMPORARY = ".tmp"
-_STALE_S = 3600.0  # a write takes seconds at most; age also holds on storage that hosts share
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -28,37 +24,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: the disk is full, the folder can't be written, and the like.
     """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid.uuid4().hex}{_TEMPORARY}")
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        replace_file(path, data)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the folder's entries on the disk: a rename alone may be lost with the power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def tidy(results: Path) -> None:
+    """Remove what writers that were killed have left anywhere in the results.
 
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files whose writer was killed: those an hour old."""
-    for path in folder.glob(f".*{_TEMPORARY}"):
-        try:
-            if time.time() - path.stat().st_mtime > _STALE_S:
-                path.unlink()
-        except FileNotFoundError:  # its writer, or another compaction, was faster
-            continue
+    Raises:
+        StorageError: a folder can't be read or written.
+    """
+    with storage_errors(results):
+        remove_leftovers(results.rglob(".*.tmp"))
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from tasks.errors import StorageError
-from tasks.land.files import remove_leftovers, storage_errors
+from tasks.land.files import storage_errors
 from tasks.land.tables import (
     collect,
     list_files,
@@ -101,7 +101,6 @@ class Ledger:
         if not self._folder.is_dir():
             return
         with storage_errors(self._folder):
-            remove_leftovers(self._folder)
             try:
                 # The system's lock: it goes with its holder, however that ends.
                 with FileLock(self._folder / ".compaction.lock", blocking=False):

@@ -37,6 +37,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from tasks.errors import ModelError
+from tasks.files import put_in_place
 from tasks.pool.models import Progress
 
 Report = Callable[[int, int], None]
@@ -58,20 +59,27 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     Raises:
         ModelError: no such repository or quantization, no connection, no permission, no room.
     """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise ModelError(name, "this is no model name", "Write hf:owner/repo:quantization")
-    repo, wanted = match["repo"], match["wanted"] or ""
-    cached = _cached(repo)
-    chosen = choose(cached, wanted)
-    if len(chosen) == 1:
-        return cached[chosen[0][0]]
+    if found := cached(name):
+        return found
+    repo, wanted = _repository(name)
     try:
         files = _only(name, HfApi().list_repo_files(repo), wanted)
         paths = [_download(repo, file, progress) for file in files]
     except (HTTPError, httpx.HTTPError, HFValidationError, OSError) as error:
         raise _explained(name, repo, error) from error
     return paths[0]
+
+
+def cached(name: str) -> Path | None:
+    """Return the (first) file of a name if it is in the hub's cache, without asking the hub.
+
+    Raises:
+        ModelError: the name is none.
+    """
+    repo, wanted = _repository(name)
+    files = _cached(repo)
+    chosen = choose(files, wanted)
+    return files[chosen[0][0]] if len(chosen) == 1 else None
 
 
 def choose(files: Iterable[str], wanted: str) -> list[list[str]]:
@@ -88,6 +96,14 @@ def choose(files: Iterable[str], wanted: str) -> list[list[str]]:
     if whole or not wanted:
         return whole if wanted else list(models.values())
     return [parts for stem, parts in models.items() if wanted.lower() in stem.lower()]
+
+
+def _repository(name: str) -> tuple[str, str]:
+    """Return a name's repository, and what of it is wanted."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ModelError(name, "this is no model name", "Write hf:owner/repo:quantization")
+    return match["repo"], match["wanted"] or ""
 
 
 def _models(files: Iterable[str]) -> dict[str, list[str]]:
@@ -157,7 +173,7 @@ def _download(repo: str, file: str, progress: Progress | None) -> Path:
             if not blob.exists():
                 report = partial(progress, f"fetching {file}") if progress else None
                 _fetch_rest(url, part, remote.size, report)
-                part.replace(blob)
+                put_in_place(part, blob)
     return Path(hf_hub_download(repo, file))
 
 

@@ -20,6 +20,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from tasks.errors import ModelError
+from tasks.files import write_private
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -135,9 +136,7 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
             identity = _hash(files, progress)
         except OSError as error:
             raise ModelError(files.name, f"it can't be read ({error})", "Check the disk") from error
-        fresh = memory.with_suffix(".tmp")
-        fresh.write_text(json.dumps({"stamp": stamp, "identity": identity}))
-        fresh.replace(memory)
+        write_private(memory, json.dumps({"stamp": stamp, "identity": identity}))
     return identity
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,9 +18,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tasks.errors import ModelError
+from tasks.files import write_private
 from tasks.settings import PROJECT_ROOT
 
 FORMAT = 2  # of the cache file; raise it when Vocabulary or the child's checks change
@@ -97,11 +99,10 @@ def load_vocabulary(path: Path, identity: str, home: Path, model: str) -> Vocabu
     versions = f"{FORMAT}-{version('llama-cpp-python')}-{version('tiktoken')}"
     cache = home / "vocab" / f"{identity}.{versions}.json"
     if not cache.exists():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache.parent) as folder:
-            fresh = Path(folder) / "vocabulary.json"
+        with tempfile.TemporaryFile() as fresh:  # nothing is left of it, whoever is killed
             _read_in_child(path, fresh, model)
-            fresh.replace(cache)
+            fresh.seek(0)
+            write_private(cache, fresh.read().decode("ascii"))
     return _load(cache)
 
 
@@ -128,8 +129,12 @@ def _load(cache: Path) -> Vocabulary:
 
 
 def _refuse_other_formats(path: Path, model: str) -> None:
-    with path.open("rb") as file:
-        start = file.read(64)
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        problem = f"{path} can't be read ({error.strerror})"
+        raise ModelError(model, problem, "Check its permissions, and the disk") from error
     if start.startswith(b"GGUF"):
         return
     if not start:
@@ -139,12 +144,14 @@ def _refuse_other_formats(path: Path, model: str) -> None:
     raise ModelError(model, f"{path.name} is no GGUF file", "Fetch the GGUF version of the model")
 
 
-def _read_in_child(path: Path, out: Path, model: str) -> None:
-    command = [sys.executable, "-m", "tasks.pool.vocabulary_child", "read", str(path), str(out)]
+def _read_in_child(path: Path, out: IO[bytes], model: str) -> None:
+    command = [sys.executable, "-m", "tasks.pool.vocabulary_child", "read", str(path),
+               f"/dev/fd/{out.fileno()}"]  # fmt: skip
     try:
         done = subprocess.run(
-            command, capture_output=True, env=child_environment(), timeout=READ_SECONDS, check=False
-        )
+            command, capture_output=True, env=child_environment(), timeout=READ_SECONDS,
+            check=False, pass_fds=[out.fileno()],
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         problem = f"reading its header took longer than {READ_SECONDS:.0f} s"
         raise ModelError(model, problem, "Get the file again from a source you trust") from None
@@ -161,6 +168,11 @@ def _failure(done: subprocess.CompletedProcess[bytes], path: Path, model: str) -
     last_words = done.stdout.decode(errors="replace").strip()
     if done.returncode == 1 and last_words:
         return ModelError(model, last_words, another)
+    if done.returncode == -signal.SIGPROF:
+        return ModelError(model, "its chat template comes to no end", another)
+    if done.returncode == -signal.SIGKILL:
+        problem = "reading its header took too long, or more memory than this machine has"
+        return ModelError(model, problem, another)
     if done.returncode < 0:
         how = f"llama.cpp ended while reading it (signal {-done.returncode})"
         return ModelError(model, f"{path.name} is damaged: {how}", another)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import os
 import random
@@ -252,19 +253,21 @@ def test_compaction_yields_to_another_at_once(tmp_path: Path) -> None:
         assert names(tmp_path)[0].startswith("part-")
 
 
-def test_old_leftovers_are_removed_and_young_ones_kept(tmp_path: Path) -> None:
-    """A killed writer's temporary file goes; a live writer's stays."""
-    book = Ledger(tmp_path)
-    book.record(generation("a"))
-    old, young = (tmp_path / "generations" / f".{name}.tmp" for name in ("old", "young"))
-    for path in (old, young):
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    """Its temporary file goes; that of a writer which lives, however slow, stays, and so do files
+    of others."""
+    folder = tmp_path / "documents" / "a-book"
+    folder.mkdir(parents=True)
+    left, written, foreign = (folder / f".{name}.tmp" for name in ("1" * 32, "2" * 32, "mine"))
+    for path in (left, written, foreign):
         path.write_bytes(b"PAR1")
-    os.utime(old, (time.time() - 7200, time.time() - 7200))
+        os.utime(path, (time.time() - 60, time.time() - 60))
 
-    book.compact()
+    with written.open("ab") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        files.tidy(tmp_path)
 
-    assert not old.exists()
-    assert young.exists()
+    assert sorted(folder.iterdir()) == sorted([written, foreign])
 
 
 def test_a_part_is_on_the_disk_before_it_has_its_name(
