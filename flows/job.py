@@ -26,9 +26,11 @@ from tasks.generate.attempts import counting, left
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.land import Ledger, cost_of, land_document, land_source
+from tasks.land.files import tidy
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Request
 from tasks.settings import Settings
+
 
 class SummaryJob:
     """What the jobs of one run share.
@@ -124,6 +126,7 @@ class SummaryJob:
         )
 
     def __enter__(self) -> Self:
+        tidy(self._settings.results)
         return self
 
     def __exit__(
