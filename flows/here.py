@@ -25,6 +25,7 @@ from flows.server import (
 )
 from flows.stopping import STOPPED, Stopping
 from flows.terminal import Terminal, err, print_totals
+from tasks.land.index import NAME as INDEX
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,8 +59,11 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
     if terminal.snapshot is None:  # it did not come to reading a source
         return _failed(state)
     print_totals(terminal.outcomes, terminal.snapshot, time.monotonic() - began)
-    tables = f"Tables: {settings.results}/*/*.parquet (lectern stats)"
-    err.print(f"{tables}\nRun: {ui}\nLog: {log}", markup=False)
+    err.print(
+        f"All documents: {settings.results / INDEX}\n"
+        f"Tables: {settings.results}/*/*.parquet (lectern stats)\nRun: {ui}\nLog: {log}",
+        markup=False,
+    )
     if not state.is_completed():
         return _failed(state)
     return SOME_FAILED if any(each.failed for each in terminal.outcomes) else OK
@@ -105,10 +109,13 @@ def _server(settings: Settings) -> Iterator[ServerAddress | None]:
     Prefect is imported, and knows of it.
     """
     os.environ.update(client_environment(settings))
+    foreign = "PREFECT_API_URL" in os.environ
     if address := configured_server(os.environ):
         os.environ.update(address.environment())
         if not address.auth:
             err.print(f"{address.ui}: this Prefect server asks for no password", markup=False)
+        if not foreign:  # its runs are of this machine
+            _mark_killed_runs()
         yield address
         return
     with own_server(settings) as server:
@@ -116,14 +123,18 @@ def _server(settings: Settings) -> Iterator[ServerAddress | None]:
         import flows.summarize_pdf  # noqa: F401 - takes as long as the server's own start
 
         wait_for_server(server)
-        from flows.killed import mark_killed_runs
-
-        mark_killed_runs()
+        _mark_killed_runs()
         with server.kept(lambda line: err.print(line, style="yellow", markup=False)):
             try:
                 yield None
             finally:
                 send_the_rest()
+
+
+def _mark_killed_runs() -> None:
+    from flows.killed import mark_killed_runs  # late: with Prefect
+
+    mark_killed_runs()
 
 
 def send_the_rest() -> None:
