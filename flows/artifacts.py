@@ -1,6 +1,7 @@
-"""What a run shows on its page in Prefect's UI: progress, summaries, tokens and coverage.
+"""What a run shows on its page in Prefect's UI: its state's name, progress, summaries, tables.
 
-Owns the keys and the wording. What is shown is computed in `tasks.land` and `flows.progress`.
+Owns the artifacts' keys, and when they are written. What is shown is computed in `tasks.land`,
+`flows.progress` and `flows.run_tables`.
 """
 
 from __future__ import annotations
@@ -21,15 +22,28 @@ from prefect.artifacts import (
 )
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.exceptions import ObjectNotFound
 
-from flows.progress import Snapshot, Watcher, fetched_in_words, in_words
+from flows.progress import (
+    Phase,
+    Snapshot,
+    Watcher,
+    fetched_in_words,
+    in_words,
+    phase_of,
+    phase_of_bytes,
+)
 from flows.rounds import Outcome
+from flows.run_state import StateName
+from flows.run_tables import Row, coverage_table, failure_table, latency_table, token_table
 from tasks.land import Statistics
+from tasks.land.rendering import markdown
 from tasks.records import Document
 
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+_FILE_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\(file:[^)]*\)")
 
 
 class CancelledRun(Exception):  # noqa: N818 - not an error: the user has asked for it
@@ -43,10 +57,11 @@ class RunPage(Watcher):
         self.flow_run_id = flow_run_id
         self._watcher = watcher
         self._client = get_client(sync_client=True)
+        self._state = StateName(self._client)
         self._bar: UUID | None = _if_possible(
             lambda: create_progress_artifact(0.0, key="progress", description="starting")
         )
-        self._moved_at = 0.0
+        self._moved_at = float("-inf")
 
     def note(self, text: str) -> None:
         """Tell what the user should know of the model."""
@@ -58,99 +73,82 @@ class RunPage(Watcher):
         """Show how far a model's file is."""
         self._watcher.fetched(label, done_bytes, total_bytes)
         if not total_bytes:
-            self._moved_at = 0.0  # it is told once
-        self._move(0.0, fetched_in_words(label, done_bytes, total_bytes))
+            self._moved_at = float("-inf")  # it is told once
+        words = fetched_in_words(label, done_bytes, total_bytes)
+        self._move(0.0, phase_of_bytes(label, done_bytes, total_bytes), words)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Move the bar, unless it was moved a moment ago; stop here if the run is cancelled."""
+        """Show how far the run is, unless that was a moment ago."""
         self._watcher.show(snapshot)
-        if self._move(100 * snapshot.fraction, in_words(snapshot)):
-            self._stop_if_cancelled()
+        self._move(100 * snapshot.fraction, phase_of(snapshot), in_words(snapshot))
 
     def ended(self, outcome: Outcome) -> None:
         """Show a source's summary as soon as it is there, or what became of it."""
         self._watcher.ended(outcome)
         if outcome.document:
-            publish_summary(outcome.document)
-        if outcome.failed:
-            log.warning("%s", outcome.error)
+            publish_summary(outcome.uri, outcome.document)
+        for row in failure_table([outcome]) if outcome.failed or outcome.warnings else ():
+            log.warning("%s: %s. %s.", *row.values())
 
     def end(self, outcomes: Sequence[Outcome], statistics: Statistics) -> None:
         """Fill the bar and add the tables."""
-        self._moved_at = 0.0
-        self._move(100.0, f"done: {len(outcomes)} sources")
+        self._fill(100.0, f"done: {len(outcomes)} sources")
         publish_tables(statistics, outcomes)
 
-    def _move(self, percent: float, description: str) -> bool:
-        """Return whether it was time to."""
+    def _move(self, percent: float, phase: Phase, words: str) -> None:
         now = time.monotonic()
-        if self._bar is None or now - self._moved_at < _EVERY_S:
-            return False
+        if now - self._moved_at < _EVERY_S:
+            return
         self._moved_at = now
-        update = ArtifactUpdate(data=round(percent, 1), description=description)
-        bar = self._bar
-        _if_possible(lambda: self._client.update_artifact(bar, update))
-        return True
+        self._fill(percent, words)
+        _if_possible(lambda: self._name(phase, words))
 
-    def _stop_if_cancelled(self) -> None:
-        """Look at the run's state: a run outside a worker hears of it in no other way."""
-        run = _if_possible(lambda: self._client.read_flow_run(UUID(self.flow_run_id)))
-        if run and run.state and (run.state.is_cancelling() or run.state.is_cancelled()):
+    def _name(self, phase: Phase, words: str) -> None:
+        """Name the state; but a run outside a worker hears in no other way that it is cancelled.
+
+        Raises:
+            CancelledRun: it is.
+        """
+        run = self._client.read_flow_run(UUID(self.flow_run_id))
+        if run.state and (run.state.is_cancelling() or run.state.is_cancelled()):
             raise CancelledRun
+        self._state.show(run, phase, words)
+
+    def _fill(self, percent: float, words: str) -> None:
+        if self._bar is None:
+            return
+        bar, update = self._bar, ArtifactUpdate(data=round(percent, 1), description=words)
+        _if_possible(lambda: self._client.update_artifact(bar, update))
 
 
-def publish_summary(document: Document) -> None:
-    """Show a landed summary as it stands in its Markdown file."""
+def publish_summary(uri: str, document: Document) -> None:
+    """Show a landed summary much as it stands in its Markdown file."""
     file = next(Path(path) for path in document.paths if path.endswith(".md"))
-    text = file.read_text(encoding="utf-8")
+    text = for_a_web_page(file.read_text(encoding="utf-8"), [uri, *document.paths])
     key = f"summary-{key_of(document.title)}-{document.document_id[:8]}"
     _if_possible(lambda: create_markdown_artifact(text, key=key, description=str(file)))
 
 
+def for_a_web_page(summary: str, places: Sequence[str]) -> str:
+    """Return a summary without links to files, which a browser does not follow from a web page.
+
+    The files' paths stand at its end instead, to be copied.
+    """
+    plain = _FILE_LINK.sub(r"\1", summary)
+    return "\n".join([plain, "## Files", "", *(f"- {markdown(place)}" for place in places), ""])
+
+
 def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
-    """Show what the run cost, and how each source ended."""
-    names, rows = statistics.call_table()
-    if rows:
-        _if_possible(
-            lambda: create_table_artifact(
-                [dict(zip(names, row, strict=True)) for row in rows],
-                key="tokens-and-latencies",
-                description="Calls of the model; latencies in seconds, p50 / p95, by the pool.",
-            )
-        )
-    _if_possible(
-        lambda: create_table_artifact(
-            coverage_table(outcomes),
-            key="coverage",
-            description="Segments of each source and what became of them.",
-        )
-    )
+    """Show how each source ended, what failed, and what the run cost."""
+    _table("coverage", "What became of each source's segments.", coverage_table(outcomes))
+    _table("failures", "What failed or was left out, and what to do.", failure_table(outcomes))
+    if statistics.calls:
+        _table("tokens", "Calls of the model and their tokens.", token_table(statistics))
+        _table("latencies", "Seconds of a call, as the pool measured.", latency_table(statistics))
 
 
-def coverage_table(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Return a row a source."""
-    return [_coverage_row(outcome) for outcome in outcomes]
-
-
-def _coverage_row(outcome: Outcome) -> dict[str, Any]:
-    coverage = outcome.document.coverage if outcome.document else None
-    return {
-        "source": outcome.uri,
-        "segments": coverage.total if coverage else 0,
-        "ok": coverage.ok if coverage else 0,
-        "repaired": coverage.repaired if coverage else 0,
-        "left out by rule": coverage.kept if coverage else 0,
-        "failed": coverage.failed if coverage else 0,
-        "asked": outcome.asked,
-        "from the ledger": outcome.from_ledger,
-        "note": _note(outcome),
-    }
-
-
-def _note(outcome: Outcome) -> str:
-    if outcome.twin:
-        return f"same content as {outcome.twin}"
-    return outcome.error or (outcome.source.error if outcome.source else "")
+def _table(key: str, description: str, rows: list[Row]) -> None:
+    _if_possible(lambda: create_table_artifact(rows, key=key, description=description))
 
 
 def key_of(title: str) -> str:
@@ -162,6 +160,6 @@ def _if_possible(publish: Callable[[], Any]) -> Any:
     """Publish; a page that can't be written is no reason to lose a night's run."""
     try:
         return publish()
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ObjectNotFound) as error:
         log.warning("the run's page could not be updated: %s", error)
         return None

@@ -25,7 +25,6 @@ from flows.server import (
 )
 from flows.stopping import STOPPED, Stopping
 from flows.terminal import Terminal, err, print_totals
-from tasks.land.index import NAME as INDEX
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,8 +58,10 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
     if terminal.snapshot is None:  # it did not come to reading a source
         return _failed(state)
     print_totals(terminal.outcomes, terminal.snapshot, time.monotonic() - began)
+    from tasks.land.index import NAME  # late: by now it is loaded, before that a server waited
+
     err.print(
-        f"All documents: {settings.results / INDEX}\n"
+        f"All documents: {settings.results / NAME}\n"
         f"Tables: {settings.results}/*/*.parquet (lectern stats)\nRun: {ui}\nLog: {log}",
         markup=False,
     )

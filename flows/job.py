@@ -6,6 +6,7 @@ nothing. Knows which part of `tasks` comes after which, and nothing of how any o
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError
@@ -19,17 +20,20 @@ from typing import Self
 from flows.asking import Asker
 from flows.progress import Progress
 from flows.rounds import Reading
+from tasks.errors import StorageError
 from tasks.extract import Extracted, extract
 from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
 from tasks.generate.attempts import counting, left
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
-from tasks.land import Ledger, cost_of, land_document, land_source
+from tasks.land import Ledger, cost_of, land_document, land_source, write_index
 from tasks.land.files import tidy
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Request
 from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class SummaryJob:
@@ -135,12 +139,22 @@ class SummaryJob:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put the run's small ledger files together; or, if it ends early, stop reading."""
-        if error is None:
-            self._ledger.compact()
-            return
-        self._over.set()
-        end_children()
+        """Put the run's small ledger files together, or, if it ends early, stop reading; and make
+        the index anew."""
+        try:
+            if error is None:
+                self._ledger.compact()
+            else:
+                self._over.set()
+                end_children()
+        finally:
+            self._index()
+
+    def _index(self) -> None:
+        try:
+            write_index(self._settings.results)
+        except StorageError as error:  # the summaries are safe, and the next run makes it anew
+            log.warning("the index is not up to date: %s", error)
 
 
 def prompt_library(settings: Settings, prompt_dir: Path | None) -> PromptLibrary:

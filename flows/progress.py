@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.generate.foresight import Foreseen
 from tasks.records import Generation, Request
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ class Snapshot:
     """A moment of a run.
 
     Attributes:
-        calls: of the model, answered; calls_known: those and the ones planned so far.
-        tokens_per_s: read and written, since the first call; 0 before.
+        calls: of the model, answered; calls_known: those and the ones planned so far;
+            calls_foreseen: about how many follow from the answers to these.
+        tokens_per_s: read and written, since the model is there; 0 before.
         seconds_left: None as long as nothing is known.
         doing: what the first answer waits for, such as a model that is loaded; else "".
     """
@@ -39,6 +41,11 @@ class Snapshot:
     tokens_per_s: float
     seconds_left: float | None
     doing: str = ""
+    calls_foreseen: int = 0
+
+    @property
+    def calls_expected(self) -> int:
+        return self.calls_known + self.calls_foreseen
 
     @property
     def fraction(self) -> float:
@@ -47,7 +54,22 @@ class Snapshot:
             return 1.0
         if not self.calls_known:
             return self.sources_ended / self.sources
-        return self.sources_read / self.sources * self.calls / self.calls_known
+        return self.sources_read / self.sources * self.calls / self.calls_expected
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a run is at, in the words of a state's name.
+
+    Attributes:
+        kind: what tells it from other phases.
+        name: "Extracting 3 of 12".
+        share: the part of it that is done, from 0 to 1.
+    """
+
+    kind: str
+    name: str
+    share: float
 
 
 class Watcher:
@@ -80,6 +102,7 @@ class Progress:
         self._calls = self._calls_known = 0
         self._prompt_tokens = self._completion_tokens = 0
         self._prompt_tokens_known = 0
+        self._foreseen: dict[int, Foreseen] = {}
         self._started: float | None = None
         self._doing = ""
 
@@ -98,9 +121,16 @@ class Progress:
             self._prompt_tokens += generation.prompt_tokens
             self._completion_tokens += generation.completion_tokens
 
+    def foresee(self, source: int, calls: Foreseen) -> None:
+        """Note what follows a source's planned requests, instead of what was foreseen before."""
+        with self._lock:
+            self._foreseen[source] = calls
+
     def doing(self, text: str) -> None:
         """Note what the first answer waits for; "": for nothing else."""
         with self._lock:
+            if not self._calls and (text or self._doing):
+                self._started = self._clock()  # loading a model says nothing of its speed
             self._doing = text
 
     def read(self) -> None:
@@ -130,31 +160,75 @@ class Progress:
                 tokens_per_s=rate,
                 seconds_left=self._tokens_left() / rate if rate > 0 else None,
                 doing=self._doing,
+                calls_foreseen=sum(each.calls for each in self._foreseen.values()),
             )
 
     def _tokens_left(self) -> float:
-        """Estimate: planned prompts and their answers; unread sources are like the read ones."""
-        unanswered = max(self._prompt_tokens_known - self._prompt_tokens, 0)
+        """Estimate: planned and foreseen prompts with their answers; unread sources are like the
+        read ones."""
+        foreseen = sum(each.prompt_tokens for each in self._foreseen.values())
+        unanswered = max(self._prompt_tokens_known - self._prompt_tokens, 0) + foreseen
         answer_ratio = self._completion_tokens / max(self._prompt_tokens, 1)
         unread = self._sources - self._read
-        expected = unread * self._prompt_tokens_known / max(self._read, 1)
+        expected = unread * (self._prompt_tokens_known + foreseen) / max(self._read, 1)
         return (unanswered + expected) * (1 + answer_ratio)
 
 
 def in_words(snapshot: Snapshot) -> str:
-    """Return the snapshot as a line: "31 of 57 chunks, 412 tokens/s, 3 min left"."""
-    if not snapshot.calls_known:
-        return f"reading, {snapshot.sources_ended} of {snapshot.sources} sources done"
-    parts = [f"{snapshot.calls} of {snapshot.calls_known} chunks"]
-    if snapshot.sources > 1:
-        parts.insert(0, f"{snapshot.sources_ended} of {snapshot.sources} sources")
+    """Return the snapshot as a line: "31 of about 57 answers, 412 tokens/s, about 3 min left"."""
+    if snapshot.sources_read < snapshot.sources and not snapshot.calls_known:
+        return _lowered(_extracting(snapshot).name)
+    parts = []
+    if snapshot.sources > 1 or not snapshot.calls_known:
+        parts.append(f"{snapshot.sources_ended} of {snapshot.sources} sources done")
+    if snapshot.calls_known:
+        parts.append(f"{_calls(snapshot)} answers")
     if snapshot.doing:
         parts.append(snapshot.doing)
     if snapshot.calls:
         parts.append(f"{snapshot.tokens_per_s:,.0f} tokens/s")
     if snapshot.seconds_left is not None:
-        parts.append(f"{duration(snapshot.seconds_left)} left")
+        parts.append(f"about {duration(snapshot.seconds_left)} left")
     return ", ".join(parts)
+
+
+def phase_of(snapshot: Snapshot) -> Phase:
+    """Return what the run is at."""
+    if snapshot.doing:
+        return phase_of_text(snapshot.doing.rpartition(", ")[0] or snapshot.doing)
+    if snapshot.calls_known:
+        return Phase("asking", f"Asking {_calls(snapshot)}", snapshot.fraction)
+    if snapshot.sources_read < snapshot.sources:
+        return _extracting(snapshot)
+    return phase_of_text("landing summaries")
+
+
+def phase_of_text(text: str) -> Phase:
+    """Return a phase of which nobody knows how far it is."""
+    return Phase(text, text[:1].upper() + text[1:], 0.0)
+
+
+def phase_of_bytes(label: str, done_bytes: int, total_bytes: int) -> Phase:
+    """Return the phase of a model's file that is fetched or read."""
+    share = done_bytes / total_bytes if total_bytes else 0.0
+    name = f"{label}, {share:.0%}" if total_bytes else label
+    return Phase(label, phase_of_text(name).name, share)
+
+
+def _extracting(snapshot: Snapshot) -> Phase:
+    read, sources = snapshot.sources_read, snapshot.sources
+    return Phase("extracting", f"Extracting {read + 1} of {sources}", read / sources)
+
+
+def _lowered(name: str) -> str:
+    return name[:1].lower() + name[1:]
+
+
+def _calls(snapshot: Snapshot) -> str:
+    """Return "31 of 57", or "31 of about 60" as long as not all of them can be planned."""
+    all_known = not snapshot.calls_foreseen and snapshot.sources_read == snapshot.sources
+    about = "" if all_known else "about "
+    return f"{snapshot.calls:,} of {about}{snapshot.calls_expected:,}"
 
 
 def fetched_in_words(label: str, done_bytes: int, total_bytes: int) -> str:

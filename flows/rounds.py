@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 from flows.progress import Progress, Watcher
 from tasks.errors import InferenceError, PipelineError, StorageError
+from tasks.generate.flaws import Flaw
+from tasks.generate.foresight import Foreseen
 from tasks.naming import file_name
 from tasks.records import Document, Generation, Request, Source
 
@@ -37,6 +39,8 @@ class Plan(Protocol):
     """What a document still needs; see tasks.generate.summarize.SummaryPlan."""
 
     def requests(self, done: Mapping[str, Generation]) -> list[Request]: ...
+    def foreseen(self, done: Mapping[str, Generation]) -> Foreseen: ...  # beyond those
+    def flaws(self, done: Mapping[str, Generation]) -> list[Flaw]: ...
     def document(self, done: Mapping[str, Generation]) -> Document: ...
 
 
@@ -61,7 +65,7 @@ class Work(Protocol):
     def read(self, label: str, uri: str) -> Future: ...  # of a Reading
     def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
     def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
-    def land(self, reading: Reading, document: Document) -> Document: ...
+    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document: ...
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,10 @@ class Outcome:
 
     Attributes:
         document: the landed summary; None where there is none.
-        error: why the source failed; empty if it did not.
+        error: why the source failed; empty if it did not. remedy: what to do, alone: its end.
         asked: calls of the model in this run; from_ledger: answers that were there already.
         twin: the uri of the source with the same content that stands for this one; or "".
+        flaws: what the summary suffers from.
     """
 
     uri: str
@@ -82,6 +87,8 @@ class Outcome:
     asked: int = 0
     from_ledger: int = 0
     twin: str = ""
+    remedy: str = ""
+    flaws: tuple[Flaw, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -94,6 +101,11 @@ class Outcome:
         return bool(
             (source and source.status == "partial") or (document and document.coverage.failed)
         )
+
+    @property
+    def warnings(self) -> bool:
+        """Whether the user should look at it, though it did not fail."""
+        return self.incomplete or any(flaw.kind == "merge_failed" for flaw in self.flaws)
 
 
 @dataclass(eq=False)
@@ -204,7 +216,7 @@ class Rounds:
         try:
             reading: Reading = future.result()
         except PipelineError as error:
-            self._end(order, Outcome(uri, error=str(error)))
+            self._end(order, _failed(uri, error))
             return
         except Exception as error:
             # One document that trips over a mistake of ours must not stop the others.
@@ -213,7 +225,7 @@ class Rounds:
             return
         source = reading.source
         if reading.plan is None:
-            self._end(order, Outcome(uri, source, error=source.error))
+            self._end(order, Outcome(uri, source, error=source.error, remedy=source.remedy))
         elif twin := self._seen.get(source.source_id):
             self._end(order, Outcome(uri, source, twin=twin))
         else:
@@ -225,16 +237,18 @@ class Rounds:
     def _answered(self, batch: list[_Ready], future: Future) -> None:
         future.result()  # a batch that failed as a whole ends the run: the next one would too
         rows = self._work.best({each.request.key for each in batch})
-        settled: dict[_Open, None] = {}  # in order, each once
+        touched: dict[_Open, None] = {}  # in order, each once
         for each in batch:
             key = each.request.key
             for document in self._waiting.pop(key, []):
                 document.done.update({key: rows[key]} if key in rows else {})
                 document.outstanding.discard(key)
-                if not document.outstanding:
-                    settled[document] = None
-        for document in settled:
-            self._continue(document)
+                touched[document] = None
+        for document in touched:
+            if document.outstanding:
+                self._foresee(document)
+            else:
+                self._continue(document)
 
     def _continue(self, document: _Open) -> None:
         """Plan the document's next round, or land it."""
@@ -246,9 +260,7 @@ class Rounds:
                 self._land(document)
         except PipelineError as error:
             self._open.discard(document)
-            self._end(
-                document.order, Outcome(document.uri, document.reading.source, error=str(error))
-            )
+            self._end(document.order, _failed(document.uri, error, document.reading.source))
 
     def _missing(self, document: _Open) -> list[Request]:
         """Subtract what the ledger holds, level by level, from what the plan wants."""
@@ -276,28 +288,41 @@ class Rounds:
         self._ready += fresh
         self._ready.sort(key=lambda each: each.document.order)  # stable: rounds keep their order
         self._progress.planned([each.request for each in fresh])
+        self._foresee(document)
+
+    def _foresee(self, document: _Open) -> None:
+        self._progress.foresee(document.order, document.plan.foreseen(document.done))
 
     def _land(self, document: _Open) -> None:
-        landed = self._work.land(document.reading, document.plan.document(document.done))
+        plan, done = document.plan, document.done
+        landed = self._work.land(document.reading, plan.document(done), done.keys())
         self._open.discard(document)
         cover = landed.coverage
         nothing = cover.failed and not (cover.ok or cover.repaired)
+        error = InferenceError(document.uri, _NOTHING, _OTHER_MODEL) if nothing else None
         self._end(
             document.order,
             Outcome(
                 document.uri,
                 document.reading.source,
                 landed,
-                error=str(InferenceError(document.uri, _NOTHING, _OTHER_MODEL)) if nothing else "",
+                error=str(error) if error else "",
+                remedy=error.remedy if error else "",
                 asked=len(document.asked),
-                from_ledger=len(document.done.keys() - document.asked),
+                from_ledger=len(done.keys() - document.asked),
+                flaws=tuple(plan.flaws(done)),
             ),
         )
 
     def _end(self, order: int, outcome: Outcome) -> None:
         self._outcomes[order] = outcome
+        self._progress.foresee(order, Foreseen())
         self._progress.ended()
         self._watcher.ended(outcome)
+
+
+def _failed(uri: str, error: PipelineError, source: Source | None = None) -> Outcome:
+    return Outcome(uri, source, error=str(error), remedy=error.remedy)
 
 
 def _label(batch: Sequence[_Ready]) -> str:

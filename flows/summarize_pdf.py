@@ -126,12 +126,13 @@ def _state(outcomes: Sequence[Outcome]) -> State[Any]:
     failed = [each for each in outcomes if each.failed]
     done = len(outcomes) - len(failed)
     message = f"{_count(done, 'summary', 'summaries')}"
+    if warned := [each for each in outcomes if each.warnings and not each.failed]:
+        message += f", {len(warned)} of them with warnings"
     if failed:
         message += f", {_count(len(failed), 'source', 'sources')} failed"
     if not done:
         return Failed(message=f"{message}: {failed[0].error}")
-    parts_missing = any(each.incomplete for each in outcomes)
-    name = "Completed with warnings" if failed or parts_missing else "Completed"
+    name = "Completed with warnings" if failed or warned else "Completed"
     return Completed(name=name, message=message)
 
 

@@ -19,11 +19,13 @@ class Flaw:
     """One call's trouble.
 
     Attributes:
-        first, last: labels of the first and the last page whose text the call was about.
+        unit: what places are counted in.
+        first, last: labels of the first and the last place whose text the call was about.
         reason: the checks that failed, or why there was no answer; for a failure only.
     """
 
     kind: FlawKind
+    unit: Literal["page", "paragraph"]
     first: str
     last: str
     reason: str = ""
@@ -38,11 +40,16 @@ def flaws(
     found = []
     for request in requests:
         row = done[request.key]
-        first, last = (segments[n].page_label for n in (request.first_n, request.last_n))
+        first, last = segments[request.first_n], segments[request.last_n]
+        place: tuple[Literal["page", "paragraph"], str, str] = (
+            ("paragraph", str(first.paragraph), str(last.paragraph))
+            if first.page is None
+            else ("page", first.page_label, last.page_label)
+        )
         if row.status == "failed":
             reason = row.error or ", ".join(row.checks)
             kind: FlawKind = "merge_failed" if request.level else "chunk_failed"
-            found.append(Flaw(kind, first, last, reason))
+            found.append(Flaw(kind, *place, reason))
         elif "notes_cut" in row.checks:
-            found.append(Flaw("notes_cut", first, last))
+            found.append(Flaw("notes_cut", *place))
     return found

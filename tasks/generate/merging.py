@@ -7,7 +7,7 @@ follows from the notes alone. Does not know where the notes come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -82,8 +82,8 @@ class Merger:
         if n_notes < 2:
             return Foreseen()
         frame = self._maker.merge(1, [], [], self._section, _BULLETS_BETWEEN).prompt_tokens
-        measured = [self._size(each) for each in written[-_NOTES_TO_MEASURE:]]
-        sizes = measured or [self._guess(each) for each in chunks[:_NOTES_TO_MEASURE]]
+        sizes = [self._size(each) for each in written[-_NOTES_TO_MEASURE:]]
+        sizes = sizes or [self._guess(each) for each in chunks[:_NOTES_TO_MEASURE]]
         size = max(1.0, sum(sizes) / len(sizes))
         most = self._budget.max_prompt_tokens
         return merges(
@@ -94,19 +94,18 @@ class Merger:
             most_tokens=most,
         )
 
-    def _size(self, notes: Notes) -> int:
+    def _size(self, notes: Notes) -> float:
         kept, lines = _shown(notes, self._first)
-        return self._text_tokens(each.text for each in (*kept, *lines))
+        return self._tokens(kept) + self._tokens(lines)
 
     def _guess(self, request: Request) -> float:
         """Return a note's size before it is there: a bullet is about as long as what it cites."""
         most = self._first.bullets or len(request.lines)
         n_bullets = min(note_bullets(len(request.lines)), most)
-        tokens = self._text_tokens(line.text for line in request.lines)
-        return 2 * n_bullets * tokens / len(request.lines)
+        return 2 * n_bullets * self._tokens(request.lines) / len(request.lines)
 
-    def _text_tokens(self, texts: Iterable[str]) -> int:
-        return sum(self._maker.tokens(text) + _LINE_OVERHEAD for text in texts)
+    def _tokens(self, shown: Sequence[Note] | Sequence[Line]) -> int:
+        return sum(self._maker.tokens(each.text) + _LINE_OVERHEAD for each in shown)
 
     def _most(self, n_notes: int) -> int:
         """Return how many notes may meet in a merge.
@@ -149,7 +148,7 @@ class Merger:
         tokens = n_lines = 0
         for n, each in enumerate(notes[start:]):
             kept, lines = _shown(each, self._first)
-            tokens += self._text_tokens(each.text for each in (*kept, *lines))
+            tokens += self._tokens(kept) + self._tokens(lines)
             n_lines += len(lines)
             over = n_lines > (self._budget.max_lines or n_lines)
             if over or tokens > self._budget.max_prompt_tokens:

@@ -1,6 +1,8 @@
 """Landing: what a run made goes to the disk, whole or not at all, and can be read back."""
 
+from tasks.land.cost import cost_of
 from tasks.land.documents import land_document
+from tasks.land.index import write_index
 from tasks.land.ledger import Ledger
 from tasks.land.sources import land_source
 from tasks.land.statistics import Statistics, latest_run, statistics
@@ -10,9 +12,11 @@ __all__ = [
     "Ledger",
     "Statistics",
     "collect",
+    "cost_of",
     "land_document",
     "land_source",
     "latest_run",
     "read_table",
     "statistics",
+    "write_index",
 ]

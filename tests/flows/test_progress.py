@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from flows.progress import Progress, Snapshot, duration, fetched_in_words, in_words
+from flows.progress import (
+    Progress,
+    Snapshot,
+    duration,
+    fetched_in_words,
+    in_words,
+    phase_of,
+    phase_of_bytes,
+)
+from tasks.generate.foresight import Foreseen
 from tasks.records import Generation, Line, PromptRef, Request, Sampling
 
 REQUEST = Request(
@@ -39,7 +48,7 @@ def test_the_time_left_follows_from_the_measured_rate() -> None:
     assert (snapshot.calls, snapshot.calls_known) == (2, 10)
     assert snapshot.tokens_per_s == pytest.approx(60)
     assert snapshot.seconds_left == pytest.approx(16)
-    assert in_words(snapshot) == "2 of 10 chunks, 60 tokens/s, 16 s left"
+    assert in_words(snapshot) == "2 of 10 answers, 60 tokens/s, about 16 s left"
 
 
 def test_sources_not_read_yet_count_like_those_that_were() -> None:
@@ -59,21 +68,92 @@ def test_nothing_is_foretold_before_anything_is_known() -> None:
     snapshot = Progress(2).snapshot()
 
     assert (snapshot.tokens_per_s, snapshot.seconds_left, snapshot.fraction) == (0, None, 0)
-    assert in_words(snapshot) == "reading, 0 of 2 sources done"
+    assert in_words(snapshot) == "extracting 1 of 2"
 
 
 def test_what_the_first_answer_waits_for_is_said() -> None:
     progress = Progress(1)
+    progress.read()
     progress.planned([REQUEST] * 7)
     progress.doing("loading demo, 42%")
-    assert in_words(progress.snapshot()) == "0 of 7 chunks, loading demo, 42%"
+    assert in_words(progress.snapshot()) == "0 of 7 answers, loading demo, 42%"
     progress.doing("")
-    assert in_words(progress.snapshot()) == "0 of 7 chunks"
+    assert in_words(progress.snapshot()) == "0 of 7 answers"
+
+
+def test_the_time_left_holds_the_merges_that_follow() -> None:
+    """Eight of ten chunks and two merges of 200 tokens are left: 12 chunks' worth, at 2 s each."""
+    clock = Clock()
+    progress = Progress(1, clock)
+    progress.read()
+    progress.planned([REQUEST] * 10)
+    progress.foresee(0, Foreseen(5, 900))
+    progress.foresee(0, Foreseen(2, 400))
+    clock.now += 4
+    progress.answered(ANSWER)
+    progress.answered(ANSWER)
+    snapshot = progress.snapshot()
+
+    assert snapshot.seconds_left == pytest.approx(24)
+    assert snapshot.fraction == pytest.approx(2 / 12)
+    assert in_words(snapshot) == "2 of about 12 answers, 60 tokens/s, about 24 s left"
+
+
+def test_loading_the_model_does_not_slow_the_rate() -> None:
+    """Tokens a second count from when the model is there."""
+    clock = Clock()
+    progress = Progress(1, clock)
+    progress.read()
+    progress.planned([REQUEST] * 2)
+    progress.doing("starting the model server")
+    clock.now += 50
+    progress.doing("")
+    clock.now += 2
+    progress.answered(ANSWER)
+
+    assert progress.snapshot().tokens_per_s == pytest.approx(60)
+
+
+def test_the_phases_of_a_run_have_names() -> None:
+    """From extracting to landing; a source that is still unread makes the number a guess."""
+    progress = Progress(3)
+    names = [phase_of(progress.snapshot()).name]
+    progress.read()
+    names.append(phase_of(progress.snapshot()).name)
+    progress.planned([REQUEST] * 1200)
+    progress.doing("loading Qwen2.5, q4_0.gguf, 42%")
+    names.append(phase_of(progress.snapshot()).name)
+    progress.doing("")
+    progress.answered(ANSWER)
+    names.append(phase_of(progress.snapshot()).name)
+    progress.read()
+    progress.read()
+    names.append(phase_of(progress.snapshot()).name)
+
+    assert names == [
+        "Extracting 1 of 3",
+        "Extracting 2 of 3",
+        "Loading Qwen2.5, q4_0.gguf",
+        "Asking 1 of about 1,200",
+        "Asking 1 of 1,200",
+    ]
+
+
+def test_a_run_that_finds_all_in_the_tables_only_lands() -> None:
+    progress = Progress(2)
+    progress.read()
+    progress.read()
+    progress.ended()
+
+    assert in_words(progress.snapshot()) == "1 of 2 sources done"
+    assert phase_of(progress.snapshot()).name == "Landing summaries"
 
 
 def test_reading_without_a_known_end_shows_no_bytes() -> None:
     assert fetched_in_words("fetching x.gguf", 3 << 20, 12 << 20) == "fetching x.gguf: 3 of 12 MB"
     assert fetched_in_words("reading the vocabulary of x", 0, 0) == "reading the vocabulary of x"
+    assert phase_of_bytes("fetching x.gguf", 3, 12).name == "Fetching x.gguf, 25%"
+    assert phase_of_bytes("reading the vocabulary of x", 0, 0).share == 0
 
 
 def test_the_fraction_ends_at_one() -> None:

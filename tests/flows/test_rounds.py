@@ -11,6 +11,8 @@ import pytest
 from flows.progress import Progress, Watcher
 from flows.rounds import WORKERS, Outcome, Reading, Rounds
 from tasks.errors import InferenceError, PromptError, StorageError
+from tasks.generate.flaws import Flaw
+from tasks.generate.foresight import Foreseen
 from tasks.records import (
     Coverage,
     Document,
@@ -55,6 +57,13 @@ class TwoLevels:
         notes = [note for note in self.notes if note.key not in done]
         return notes or [merge for merge in [self.merge] if merge.key not in done]
 
+    def foreseen(self, done: Mapping[str, Generation]) -> Foreseen:
+        notes = [note for note in self.notes if note.key not in done]
+        return Foreseen(1, self.merge.prompt_tokens) if notes else Foreseen()
+
+    def flaws(self, done: Mapping[str, Generation]) -> list[Flaw]:
+        return []
+
     def document(self, done: Mapping[str, Generation]) -> Document:
         assert done.keys() >= {note.key for note in self.notes} | {self.merge.key}
         return Document(
@@ -93,7 +102,7 @@ class FakeWork:
     def best(self, keys: Collection[str]) -> dict[str, Generation]:
         return {key: self.ledger[key] for key in keys if key in self.ledger}
 
-    def land(self, reading: Reading, document: Document) -> Document:
+    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
         self.landed.append(reading.source.uri)
         self.open.discard(reading.source.uri)
         return document

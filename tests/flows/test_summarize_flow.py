@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from support.flow_runs import summarize
 from support.scripted_server import Rule, ScriptedServer
 
+from flows.artifacts import for_a_web_page
 from flows.server import RunningServer
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
@@ -64,9 +65,12 @@ def test_a_paper_becomes_a_summary_with_pages(server: ScriptedServer, tiny_model
 
     page = artifacts(state.state_details.flow_run_id)
     assert page["progress"].data == 100.0
-    assert summary.read_text(encoding="utf-8") in [each.data for each in page.values()]
-    assert "summarize" in page["tokens-and-latencies"].data
+    shown = for_a_web_page(summary.read_text(encoding="utf-8"), [str(PAPER), *document["paths"]])
+    assert shown in [each.data for each in page.values()]
+    assert "summarize" in page["tokens"].data
+    assert "until the first token" in page["latencies"].data
     assert "two-columns-en.pdf" in page["coverage"].data
+    assert "nothing failed" in page["failures"].data
     assert all(re.fullmatch("[a-z0-9-]+", key) for key in page)
 
 
@@ -102,8 +106,8 @@ def test_bad_sources_do_not_stop_good_ones(
     assert outcomes[PAPER.name].document is not None
     failed = rows("sources").filter(pl.col("status") == "failed")
     assert {Path(uri).name for uri in failed["uri"]} == {"broken.pdf", "missing.pdf"}
-    coverage = artifacts(state.state_details.flow_run_id)["coverage"].data
-    assert all(error in coverage.replace("\\n", " ") for error in failed["error"])
+    failures = artifacts(state.state_details.flow_run_id)["failures"].data
+    assert all(remedy and remedy in failures for remedy in failed["remedy"])
 
 
 def test_nothing_summarised_is_a_failure(server: ScriptedServer, tiny_model: Path) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tasks.land import read_table
-from tasks.land.documents import land_document, markdown, slug
+from tasks.land.documents import land_document, slug
+from tasks.land.rendering import markdown
 from tasks.records import Bullet, Citation, Coverage, Document, Segment, Source, SummarySection
 
 SOURCE_ID = "5" * 64

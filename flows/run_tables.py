@@ -1,0 +1,137 @@
+"""The tables on a run's page: how each source ended, what failed, what the calls cost.
+
+Owns their columns and words. Pure: rows of text, as Prefect's UI shows them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from flows.rounds import Outcome
+from tasks.generate.flaws import Flaw
+from tasks.land.statistics import CallStatistics, Statistics
+from tasks.naming import file_name
+
+Row = dict[str, str]
+
+_LATENCIES = {
+    "queue_s": "in the queue",
+    "prefill_s": "reading the prompt",
+    "decode_s": "writing the answer",
+    "ttft_s": "until the first token",
+    "tpot_s": "for a further token",
+    "e2e_s": "in all",
+}
+_OTHER_MODEL = "Try another model; the table `generations` holds what it said"
+_LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS, if the model is good at longer prompts"
+
+
+def coverage_table(outcomes: Sequence[Outcome]) -> list[Row]:
+    """Return a row a source: what became of its segments."""
+    return [_coverage_row(outcome) for outcome in outcomes]
+
+
+def token_table(statistics: Statistics) -> list[Row]:
+    """Return a row a task."""
+    return [_token_row(row) for row in statistics.calls]
+
+
+def latency_table(statistics: Statistics) -> list[Row]:
+    """Return a row a kind of time, with two columns a task."""
+    return [
+        {"seconds": words} | _latency_cells(statistics.calls, name)
+        for name, words in _LATENCIES.items()
+    ]
+
+
+def failure_table(outcomes: Sequence[Outcome]) -> list[Row]:
+    """Return a row for all that failed or was left out, with what to do; or one that says so."""
+    rows = [row for outcome in outcomes for row in _failures(outcome)]
+    return rows or [_failure("all of them", "nothing failed and nothing was left out", "")]
+
+
+def _coverage_row(outcome: Outcome) -> Row:
+    row = {"source": file_name(outcome.uri), "result": _result(outcome)}
+    if outcome.document is None:
+        return row
+    cover = outcome.document.coverage
+    return row | {
+        "segments": f"{cover.total:,}",
+        "summarised": f"{cover.ok:,}",
+        "on a second try": f"{cover.repaired:,}",
+        "left out by rule": f"{cover.kept:,}",
+        "failed": f"{cover.failed:,}",
+        "answers asked for": f"{outcome.asked:,}",
+        "known from before": f"{outcome.from_ledger:,}",
+    }
+
+
+def _result(outcome: Outcome) -> str:
+    if outcome.twin:
+        return f"same content as {file_name(outcome.twin)}"
+    if outcome.failed:
+        return "failed"
+    return "with warnings" if outcome.warnings else "ok"
+
+
+def _token_row(row: CallStatistics) -> Row:
+    return {
+        "task": row.task,
+        "calls": f"{row.calls:,}",
+        "failed": f"{row.failed:,}",
+        "further attempts": f"{row.retries:,}",
+        "prompt tokens": f"{row.prompt_tokens:,}",
+        "of these cached": f"{row.cached_tokens:,}",
+        "completion tokens": f"{row.completion_tokens:,}",
+        "prompt tokens/s": _number(row.prompt_tokens_per_s, 0),
+        "completion tokens/s": _number(row.completion_tokens_per_s, 0),
+    }
+
+
+def _latency_cells(calls: Sequence[CallStatistics], name: str) -> Row:
+    digits = 4 if name == "tpot_s" else 2
+    return {
+        f"{row.task}, {label}": _number(seconds, digits)
+        for row in calls
+        for label, seconds in (("p50", row.latencies[name].p50), ("p95", row.latencies[name].p95))
+    }
+
+
+def _failures(outcome: Outcome) -> Iterator[Row]:
+    name = file_name(outcome.uri)
+    source = outcome.source
+    if outcome.error:
+        yield _failure(name, _problem(outcome.uri, outcome.error, outcome.remedy), outcome.remedy)
+    elif source and source.error and not outcome.twin:
+        yield _failure(name, _problem(outcome.uri, source.error, source.remedy), source.remedy)
+    n_cut = 0
+    for flaw, times in Counter(outcome.flaws).items():
+        if flaw.kind == "notes_cut":
+            n_cut += times
+        else:
+            yield _failure(name, _flaw(flaw), _OTHER_MODEL)
+    if n_cut:
+        what = f"{n_cut} of the merges saw a part of their notes only, to fit a prompt"
+        yield _failure(name, what, _LARGER_BUDGET)
+
+
+def _flaw(flaw: Flaw) -> str:
+    is_one = flaw.first == flaw.last
+    where = f"{flaw.unit} {flaw.first}" if is_one else f"{flaw.unit}s {flaw.first}–{flaw.last}"
+    if flaw.kind == "chunk_failed":
+        return f"no usable notes on {where}, which the summary lacks: {flaw.reason}"
+    return f"the notes on {where} could not be merged and stand as they are: {flaw.reason}"
+
+
+def _failure(source: str, what: str, remedy: str) -> Row:
+    return {"source": source, "what happened": what, "what to do": remedy or "–"}
+
+
+def _problem(uri: str, error: str, remedy: str) -> str:
+    """Return an error's line without the ends that have columns of their own."""
+    return error.removeprefix(f"{uri}: ").removesuffix(f". {remedy}.")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"

@@ -1,0 +1,110 @@
+"""The tables on a run's page: readable, complete, and honest where nothing failed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.artifacts import for_a_web_page
+from flows.rounds import Outcome
+from flows.run_tables import coverage_table, failure_table, latency_table, token_table
+from tasks.generate.flaws import Flaw
+from tasks.land import Ledger, statistics
+from tasks.records import Coverage, Document, Generation, Source
+
+CHUNK = Flaw("chunk_failed", "page", "3", "7", "empty, truncated")
+MERGE = Flaw("merge_failed", "page", "iv", "iv", "loop")
+CUT = Flaw("notes_cut", "page", "1", "9")
+
+
+def document(**coverage: int) -> Document:
+    return Document(
+        document_id="d", source_id="s", kind="summary", language="en", length="short",
+        model="m", title="T", sections=(), coverage=Coverage(**coverage),
+    )  # fmt: skip
+
+
+def source(**changes: object) -> Source:
+    return Source(source_id="s", uri="/books/a.pdf", **changes)  # type: ignore[arg-type]
+
+
+def test_each_failure_has_its_remedy_beside_it() -> None:
+    """The problem without the path before it and the remedy after it; those have columns."""
+    lost = source(
+        status="partial",
+        error="/books/a.pdf: no text on page 2. Run ocrmypdf.",
+        remedy="Run ocrmypdf",
+    )
+    outcomes = [
+        Outcome("/x/b.pdf", error="/x/b.pdf: does not exist. Check the path.",
+                remedy="Check the path"),
+        Outcome("/books/a.pdf", lost, document(failed=1), flaws=(CHUNK, MERGE, CUT, CUT)),
+    ]  # fmt: skip
+
+    rows = [tuple(row.values()) for row in failure_table(outcomes)]
+
+    assert rows[0] == ("b.pdf", "does not exist", "Check the path")
+    assert rows[1] == ("a.pdf", "no text on page 2", "Run ocrmypdf")
+    assert rows[2][1] == "no usable notes on pages 3–7, which the summary lacks: empty, truncated"
+    assert rows[3][1].startswith("the notes on page iv could not be merged")
+    assert rows[4][1].startswith("2 of the merges saw a part of their notes only")
+    assert all(remedy for _, _, remedy in rows)
+
+
+def test_a_run_without_failures_says_so() -> None:
+    [row] = failure_table([Outcome("/books/a.pdf", source(), document(ok=3))])
+
+    assert row["what happened"] == "nothing failed and nothing was left out"
+
+
+def test_coverage_names_how_each_source_ended() -> None:
+    """Twins and failures have no segments of their own."""
+    outcomes = [
+        Outcome("/books/a.pdf", source(), document(ok=1234, kept=6), asked=50),
+        Outcome("/books/b.pdf", source(), twin="/books/a.pdf"),
+        Outcome("/books/c.pdf", error="/books/c.pdf: is empty"),
+        Outcome("/books/d.pdf", source(status="partial"), document(ok=1)),
+        Outcome("/books/e.pdf", source(), document(ok=1), flaws=(MERGE,)),
+    ]
+
+    rows = coverage_table(outcomes)
+
+    assert [row["result"] for row in rows] == [
+        "ok", "same content as a.pdf", "failed", "with warnings", "with warnings",
+    ]  # fmt: skip
+    assert rows[0]["segments"] == "1,240"
+    assert [row["source"] for row in rows] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf", "e.pdf"]
+
+
+def test_tokens_and_latencies_are_told_by_task(tmp_path: Path) -> None:
+    """p50 and p95 each in a column; a dash where the server does not tell."""
+    for n in range(20):
+        Ledger(tmp_path).record(
+            Generation(
+                key=str(n), attempt=1, task="merge" if n == 19 else "summarize", source_id="s",
+                first_n=1, last_n=1, level=0, text="", status="ok", prompt_tokens=1000,
+                completion_tokens=50, e2e_s=float(n + 1), flow_run_id="run",
+                started_at=datetime(2026, 11, 20, tzinfo=UTC),
+            )
+        )  # fmt: skip
+    found = statistics(tmp_path, "run")
+
+    tokens = {row["task"]: row for row in token_table(found)}
+    latencies = {row["seconds"]: row for row in latency_table(found)}
+
+    assert tokens["all"]["prompt tokens"] == "20,000"
+    assert (tokens["summarize"]["calls"], tokens["merge"]["calls"]) == ("19", "1")
+    assert latencies["in all"]["all, p50"] == "10.50"
+    assert latencies["in all"]["all, p95"] == "19.05"
+    assert latencies["in the queue"]["merge, p50"] == "–"
+
+
+def test_a_web_page_gets_paths_in_place_of_links_to_files() -> None:
+    """A browser follows no file: link from a web page; one to the web it does."""
+    text = "- It runs \\[1\\]. ([p. \\[3\\]](file:///a%20b.pdf#page=3), [p. 4](https://x/y.pdf#page=4))"
+
+    shown = for_a_web_page(text, ["/results/my_summary.md"])
+
+    assert "(p. \\[3\\], [p. 4](https://x/y.pdf#page=4))" in shown
+    assert "file:" not in shown
+    assert "- /results/my\\_summary.md" in shown
