@@ -7,18 +7,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+from support.command import Lectern
 from support.tiny_model import write_tiny_model
 
 from flows.here import send_the_rest
 from flows.server import RunningServer, client_environment, own_server, wait_for_server
 from tasks.settings import PROJECT_ROOT, Settings, settings
-
-Lectern = Callable[..., subprocess.CompletedProcess[str]]
 
 # `make test` tries the same examples every time, `make soak` ever new ones, and more of them.
 hypothesis.settings.register_profile("test", derandomize=True, deadline=None)

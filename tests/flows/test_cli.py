@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from support.command import Lectern
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -18,8 +19,6 @@ from flows.server import listen
 from tasks.errors import PipelineError
 from tasks.pool.lifecycle import PoolFiles
 from tasks.settings import PROJECT_ROOT, Settings, settings
-
-from .conftest import Lectern  # type: ignore[import-not-found]
 
 SAMPLES = PROJECT_ROOT / "data" / "samples"
 PAPER = SAMPLES / "two-columns-en.pdf"
