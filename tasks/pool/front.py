@@ -297,6 +297,8 @@ def _encode(spec: ModelSpec, text: str) -> list[int]:
 
 
 def _refusal(asked: _Asked, refused: Refused) -> ApiError:
-    remedy = "" if refused.code in _STATUS else "See pool.log in the pool's home folder"
+    remedy = refused.remedy
+    if not remedy and refused.code not in _STATUS:
+        remedy = "See pool.log in the pool's home folder"
     error = ModelError(asked.model.name, refused.problem, remedy)
     return ApiError.of(_STATUS.get(refused.code, 500), refused.code, error)

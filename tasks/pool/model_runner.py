@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from tasks.errors import ModelError
 from tasks.pool.answer_text import THINK_CLOSE, THINK_OPEN
+from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit
+from tasks.pool.llama_log import LlamaLog
 from tasks.pool.protocol import EngineRequest, GrammarError, TokenLogprob, TopLogprob, WorkerConfig
 from tasks.pool.scheduler import Move, Piece
 
 Logits = NDArray[np.float32]
 
-_WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
 # Below it, threads that meet after each of some hundred operations cost more than they share:
 # a token of a 7 MB model took 1.9 ms with one and 4.3 ms with two, on two cores that others used
 # too.
@@ -38,27 +39,7 @@ class DecodeError(RuntimeError):
     """llama_decode returned an error; the cache's contents are no longer known."""
 
 
-class _Log:
-    """llama.cpp's warnings and errors to stderr; the last error is kept for messages."""
-
-    def __init__(self) -> None:
-        self.last_error = ""
-        self._level = 0
-        # llama.cpp calls this for the life of the process: it must never be collected.
-        self._callback = llama.llama_log_callback(self._write)
-        llama.llama_log_set(self._callback, ctypes.c_void_p(0))
-
-    def _write(self, level: int, text: bytes, _user_data: Any) -> None:
-        self._level = self._level if level == _CONTINUED else level
-        if self._level < _WARN:
-            return
-        line = text.decode(errors="replace")
-        if self._level == _ERROR:
-            self.last_error = line.strip() or self.last_error
-        sys.stderr.write(line)
-
-
-_LOG = _Log()
+_LOG = LlamaLog(echo=True)
 
 
 class ModelRunner:
@@ -79,9 +60,11 @@ class ModelRunner:
         llama.llama_backend_init()
         self.n_seq_max = config.n_seq_max
         self.n_batch = max(config.n_batch, config.n_seq_max)
+        if not _on_gpu(config):  # whose memory only its driver knows: loading will tell
+            name = Path(config.model_path).name
+            refuse_what_does_not_fit(name, _need(config, self.n_batch), config)
         self._model = _load_model(config, progress)
-        n_ctx_train = llama.llama_model_n_ctx_train(self._model)
-        self.n_ctx = min(config.n_ctx, n_ctx_train) if n_ctx_train > 0 else config.n_ctx
+        self.n_ctx = _n_ctx(self._model, config)
         self._ctx = _make_context(self._model, config, self.n_ctx, self.n_batch)
         self._memory = llama.llama_get_memory(self._ctx)
         self._vocab = llama.llama_model_get_vocab(self._model)
@@ -293,9 +276,37 @@ def _choosers(request: EngineRequest) -> list[Any]:
     ]
 
 
-def _load_model(config: WorkerConfig, progress: Callable[[float], None]) -> Any:
+def _need(config: WorkerConfig, n_batch: int) -> Need:
+    """Return what a model and its context take, by a load that allocates nothing.
+
+    Raises:
+        ModelError: the file can't be loaded.
+    """
+    with _LOG.heard() as heard:
+        model = _load_model(config, lambda _: None, no_alloc=True)
+        ctx = _make_context(model, config, _n_ctx(model, config), n_batch)
+        need = need_in(heard.lines, weights=llama.llama_model_size(model))
+        llama.llama_free(ctx)
+        llama.llama_model_free(model)
+    return need
+
+
+def _n_ctx(model: Any, config: WorkerConfig) -> int:
+    n_ctx_train = llama.llama_model_n_ctx_train(model)
+    return min(config.n_ctx, n_ctx_train) if n_ctx_train > 0 else config.n_ctx
+
+
+def _on_gpu(config: WorkerConfig) -> bool:
+    return config.n_gpu_layers != 0 and bool(llama.llama_supports_gpu_offload())
+
+
+def _load_model(
+    config: WorkerConfig, progress: Callable[[float], None], *, no_alloc: bool = False
+) -> Any:
     params = llama.llama_model_default_params()
     params.n_gpu_layers = config.n_gpu_layers
+    if no_alloc:
+        params.no_alloc, params.load_mode = True, llama.LLAMA_LOAD_MODE_NONE
 
     def report(done: float, _user_data: Any) -> bool:
         progress(done)
@@ -303,9 +314,10 @@ def _load_model(config: WorkerConfig, progress: Callable[[float], None]) -> Any:
 
     callback = llama.llama_progress_callback(report)  # referenced until loading is done
     params.progress_callback = callback
-    model = llama.llama_model_load_from_file(config.model_path.encode(), params)
+    with _LOG.heard() as heard:
+        model = llama.llama_model_load_from_file(config.model_path.encode(), params)
     if not model:
-        problem = _LOG.last_error or "llama.cpp can't load it"
+        problem = f"llama.cpp can't load it ({heard.cause or 'it does not say why'})"
         raise ModelError(Path(config.model_path).name, problem, "Check that the file is whole")
     return model
 
@@ -323,16 +335,18 @@ def _make_context(model: Any, config: WorkerConfig, n_ctx: int, n_batch: int) ->
     params.n_threads = config.n_threads or (1 if tiny else params.n_threads_batch)
     params.kv_unified = False  # split: a sequence's attention reads its own cells alone
     params.no_perf = True
-    on_gpu = config.n_gpu_layers != 0 and llama.llama_supports_gpu_offload()
     # On a CPU the split cache without flash attention is fastest by a fifth (measured).
     params.flash_attn_type = (
-        llama.LLAMA_FLASH_ATTN_TYPE_AUTO if on_gpu else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        llama.LLAMA_FLASH_ATTN_TYPE_AUTO
+        if _on_gpu(config)
+        else llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
-    ctx = llama.llama_init_from_model(model, params)
+    with _LOG.heard() as heard:
+        ctx = llama.llama_init_from_model(model, params)
     if not ctx:
         raise ModelError(
             Path(config.model_path).name,
-            f"no memory for {config.n_seq_max} sequences of {n_ctx} tokens: {_LOG.last_error}",
+            f"no memory for {config.n_seq_max} sequences of {n_ctx} tokens ({heard.cause})",
             "Lower LECTERN_POOL_N_SEQ_MAX or LECTERN_POOL_N_CTX",
         )
     return ctx

@@ -101,6 +101,7 @@ class Alive:
 @dataclass(frozen=True, kw_only=True)
 class LoadFailed:
     problem: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,7 @@ class Refused:
     id: int
     code: str
     problem: str
+    remedy: str = ""
 
 
 Order = EngineRequest | Cancel

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tasks.errors import ModelError
 from tasks.pool.models import KnownModel, ModelFiles, Progress, identify, resolve
-from tasks.pool.template import ChatTemplate
+from tasks.pool.template import ChatTemplate, RenderingChild
 from tasks.pool.tokenizer import Tokenizer, make_tokenizer
 from tasks.pool.vocabulary import Vocabulary, load_vocabulary
 from tasks.records import Message
@@ -123,9 +123,7 @@ def _template(name: str, known: KnownModel, vocabulary: Vocabulary) -> ChatTempl
     # template itself builds the conversation with (<think>, <tool_call>).
     structural = [text for text in vocabulary.user_defined if text in source]
     return ChatTemplate(
-        source,
-        bos_token=vocabulary.text(vocabulary.bos),
-        eos_token=vocabulary.text(vocabulary.eos),
+        RenderingChild(source, vocabulary.text(vocabulary.bos), vocabulary.text(vocabulary.eos)),
         special_tokens=[*vocabulary.control, *structural],
         model=name,
     )

@@ -44,7 +44,8 @@ WORKER_COMMAND = (sys.executable, "-m", "tasks.pool.worker")
 # llama.cpp's threads spin while they wait for each other. On a machine that does anything else
 # meanwhile, that made it 4 to 9 times slower than sleeping does (measured with two threads on
 # two busy cores). A policy set by the user wins.
-_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive"}
+# And an abort of llama.cpp starts no debugger.
+_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 # A step of the largest model on the slowest machine takes minutes; a worker that shows no sign of
 # life for this long hangs.
 _HUNG_S = 1800.0
@@ -132,7 +133,7 @@ class Worker:
         self.progress = 0.0
         self.ready = False
         self.retired = False
-        self.load_problem = ""
+        self.load_failed: LoadFailed | None = None
         self.heard_at = perf_counter()
 
     @classmethod
@@ -261,11 +262,13 @@ class Supervisor:
         self.counters.count_end("cancelled")
         self._dispatch()
 
-    def refuse_all(self, code: str, problem: str, model: PoolModel | None = None) -> None:
+    def refuse_all(
+        self, code: str, problem: str, model: PoolModel | None = None, remedy: str = ""
+    ) -> None:
         """Refuse every open request, or those of one model."""
         for ticket in [*self._pending, *self._in_flight.values()]:
             if model in (None, ticket.model):
-                self._refuse(ticket, code, problem)
+                self._refuse(ticket, code, problem, remedy)
 
     async def _run(self) -> None:
         while True:
@@ -311,7 +314,7 @@ class Supervisor:
                 worker.ready, self._killed_loads = True, 0
                 self._dispatch()
             case LoadFailed():
-                worker.load_problem = event.problem
+                worker.load_failed = event
             case Started():
                 if ticket := self._in_flight.get(event.id):
                     ticket.begun = True
@@ -357,8 +360,11 @@ class Supervisor:
             if status == _SIGKILL and self._killed_loads < 2:
                 return  # most likely someone else's doing: load once more
             self._killed_loads = 0
-            problem = worker.load_problem or f"the worker died while loading it (status {status})"
-            self.refuse_all("model_load_failed", problem, worker.model)
+            why = worker.load_failed or LoadFailed(
+                problem=f"llama.cpp ended while loading it (status {status})",
+                remedy="The file may be damaged: get it again, or choose another model",
+            )
+            self.refuse_all("model_load_failed", why.problem, worker.model, why.remedy)
             return
         self.counters.crashes += 1
         orphans = list(self._in_flight.values())
@@ -381,8 +387,8 @@ class Supervisor:
                     "the worker crashed twice while computing this request",
                 )
 
-    def _refuse(self, ticket: Ticket, code: str, problem: str) -> None:
-        refused = Refused(id=ticket.request.id, code=code, problem=problem)
+    def _refuse(self, ticket: Ticket, code: str, problem: str, remedy: str = "") -> None:
+        refused = Refused(id=ticket.request.id, code=code, problem=problem, remedy=remedy)
         self._in_flight.pop(ticket.request.id, None)
         if ticket in self._pending:
             self._pending.remove(ticket)

@@ -2,8 +2,9 @@
 
 Owns rendering the GGUF's own Jinja template in a sandbox, as Hugging Face renders it, with
 reasoning switched off. Knows neither tokens' numbers nor files. A template is a program from
-a stranger: the sandbox keeps it from the machine, a cap bounds its output, and the vocabulary's
-reader tries it once under limits (see `tasks.pool.vocabulary`) before any other process does.
+a stranger: the sandbox keeps it from the machine, a cap bounds its output, and whoever uses a
+stranger's lets it run in a child process with limits (`RenderingChild`), every time: it may be
+harmless until it sees a certain text.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import jinja2
 from jinja2 import nodes
@@ -23,6 +24,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tasks.errors import ModelError
+from tasks.pool.line_child import LineChild
 from tasks.records import Message
 
 MAX_TEMPLATE_CHARS = 256 * 1024  # the longest known is under 20 kB
@@ -38,6 +40,8 @@ REASONING_OFF: Mapping[str, object] = {
 # Templates that print today's date would change every prompt, and with it every key of the
 # ledger, at midnight. So today is always the date that Llama 3.1's template falls back to.
 TODAY = datetime(2024, 7, 26)
+
+TOO_MUCH = "its chat template comes to no end, or needs more memory than it may have"
 
 PROBE = (Message("system", "lectern-probe-system"), Message("user", "lectern-probe-user"))
 
@@ -56,29 +60,29 @@ class _Way:
     tools: Sequence[object] | None = None
 
 
-_WAYS = (_Way(False), _Way(True), _Way(False, tools=()), _Way(True, tools=()))
+Turns = Sequence[Mapping[str, str]]
 
 
-class ChatTemplate:
-    """Renders messages into one prompt that ends where the assistant's answer begins.
+class Renderer(Protocol):
+    """A template at work."""
 
-    Args:
-        source: the Jinja text.
-        special_tokens: literals that the tokenizer would take for control tokens; inside
-            message contents they are broken by a space, so that a document can't end its turn.
-        model: the model's name, for errors.
+    def __call__(self, turns: Turns, tools: Sequence[object] | None, room: int) -> str:
+        """Return the prompt's text, of at most `room` characters.
+
+        Raises:
+            ModelError: the template fails on these turns, or takes too much.
+        """
+        ...
+
+
+class JinjaRenderer:
+    """The template in this process.
+
+    Raises:
+        ModelError: it is none.
     """
 
-    def __init__(
-        self,
-        source: str,
-        *,
-        bos_token: str = "",
-        eos_token: str = "",
-        special_tokens: Collection[str] = (),
-        model: str = "chat template",
-    ) -> None:
-        self._model = model
+    def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
         self._variables: dict[str, object] = {
             **REASONING_OFF,
             "bos_token": bos_token,
@@ -86,13 +90,74 @@ class ChatTemplate:
             "documents": None,
             "add_generation_prompt": True,
         }
-        self._special = _literals(special_tokens)
         if len(source) > MAX_TEMPLATE_CHARS:
-            raise self._error(f"its chat template is {len(source):,} characters long")
+            raise ModelError("", f"its chat template is {len(source):,} characters long")
         try:
             self._template = _environment().from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
-            raise self._error(f"its chat template can't be read ({error})") from error
+        except Exception as error:
+            # A foreign program at the border: its constants are computed here.
+            raise ModelError("", f"its chat template can't be read ({_reason(error)})") from error
+
+    def __call__(self, turns: Turns, tools: Sequence[object] | None, room: int) -> str:
+        variables = {**self._variables, "messages": turns, "tools": tools}
+        pieces = []
+        try:
+            for piece in self._template.generate(variables):
+                room -= len(piece)
+                if room < 0:
+                    raise ModelError("", "its chat template writes without end")
+                pieces.append(piece)
+        except ModelError:
+            raise
+        except Exception as error:
+            # As above: any exception may come out of it.
+            raise ModelError("", f"its chat template fails ({_reason(error)})") from error
+        return "".join(pieces)
+
+
+class RenderingChild:
+    """The template in a child process with limits; see `tasks.pool.template_child`."""
+
+    def __init__(self, source: str, bos_token: str = "", eos_token: str = "") -> None:
+        greeting = {"source": source, "bos_token": bos_token, "eos_token": eos_token}
+        self._child = LineChild(
+            "tasks.pool.template_child", greeting=json.dumps(greeting).encode() + b"\n"
+        )
+
+    def __call__(self, turns: Turns, tools: Sequence[object] | None, room: int) -> str:
+        question = json.dumps({"turns": turns, "tools": tools, "room": room}).encode() + b"\n"
+        answer = self._child.ask(question)
+        if not answer:
+            raise ModelError("", TOO_MUCH)
+        said: dict[str, str] = json.loads(answer)
+        if "problem" in said:
+            raise ModelError("", said["problem"])
+        return said["text"]
+
+
+_WAYS = (_Way(False), _Way(True), _Way(False, tools=()), _Way(True, tools=()))
+
+
+class ChatTemplate:
+    """Renders messages into one prompt that ends where the assistant's answer begins.
+
+    Args:
+        render: the template at work.
+        special_tokens: literals that the tokenizer would take for control tokens; inside
+            message contents they are broken by a space, so that a document can't end its turn.
+        model: the model's name, for errors.
+    """
+
+    def __init__(
+        self,
+        render: Renderer,
+        *,
+        special_tokens: Collection[str] = (),
+        model: str = "chat template",
+    ) -> None:
+        self._renderer = render
+        self._model = model
+        self._special = _literals(special_tokens)
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt's text.
@@ -125,21 +190,11 @@ class ChatTemplate:
             {"role": m.role, "content": m.content}
             for m in (_fold_system(messages) if way.folds_system else messages)
         ]
-        variables = {**self._variables, "messages": turns, "tools": way.tools}
         room = MAX_OVERHEAD_CHARS + 4 * sum(len(m.content) for m in messages)
-        pieces = []
         try:
-            for piece in self._template.generate(variables):
-                room -= len(piece)
-                if room < 0:
-                    raise self._error("its chat template writes without end")
-                pieces.append(piece)
-        except ModelError:
-            raise
-        except Exception as error:
-            # A foreign program at the border: any exception may come out of it.
-            raise self._error(f"its chat template fails ({error})") from error
-        return _close_reasoning("".join(pieces))
+            return _close_reasoning(self._renderer(turns, way.tools, room))
+        except ModelError as error:
+            raise self._error(error.problem) from error
 
     def neutralise(self, content: str) -> str:
         """Break every special-token literal by a space behind its first character."""
@@ -152,6 +207,10 @@ class ChatTemplate:
 
     def _error(self, problem: str) -> ModelError:
         return ModelError(self._model, problem, "Choose another model, or report the template")
+
+
+def _reason(error: Exception) -> str:
+    return str(error)[:300] or type(error).__name__
 
 
 def _broken(match: re.Match[str]) -> str:

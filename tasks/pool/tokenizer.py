@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import threading
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -21,7 +17,8 @@ from typing import Protocol
 import tiktoken
 
 from tasks.errors import ModelError
-from tasks.pool.vocabulary import NORMAL, STRIPS, Vocabulary, child_environment
+from tasks.pool.line_child import LineChild
+from tasks.pool.vocabulary import NORMAL, STRIPS, Vocabulary
 
 _CONTRACTION = r"'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])"
 _GPT2_WORDS = r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?[^\s\p{L}\p{N}]+"
@@ -121,59 +118,20 @@ class BpeTokenizer:
 
 
 class LlamaTokenizer:
-    """llama.cpp's own tokenizer, in a child process that holds the vocabulary alone.
-
-    The child starts with the first text, ends with this object or this process (its standard
-    input closes), and is started anew if it dies.
-    """
+    """llama.cpp's own tokenizer, in a child process that holds the vocabulary alone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child = LineChild("tasks.pool.vocabulary_child", "serve", str(path))
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
-        question = json.dumps([valid_unicode(text), special]).encode() + b"\n"
-        with self._lock:
-            answer = self._ask(question) or self._ask(question)
+        answer = self._child.ask(json.dumps([valid_unicode(text), special]).encode() + b"\n")
         if not answer:
             raise ModelError(
                 str(self._path), "llama.cpp's tokenizer ended unexpectedly", "Try again"
             )
         ids: list[int] = json.loads(answer)
         return ids
-
-    def _ask(self, question: bytes) -> bytes:
-        """Return the child's answer, or nothing if it died."""
-        child = self._child if self._child and self._child.poll() is None else self._start()
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            child.stdin.write(question)
-            child.stdin.flush()
-            return child.stdout.readline()
-        except BrokenPipeError:
-            return b""
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tasks.pool.vocabulary_child", "serve", str(self._path)]
-        self._child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(),
-        )
-        weakref.finalize(self, _end, self._child)
-        return self._child
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()  # it holds nothing
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            pipe.close()
 
 
 def valid_unicode(text: str) -> str:

@@ -18,13 +18,14 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import llama_cpp
-from llama_cpp._ggml import libggml
 
 from tasks.errors import ModelError
-from tasks.pool.template import PROBE, ChatTemplate
+from tasks.pool.gguf_header import GgufHeader
+from tasks.pool.limits import TEMPLATE_SECONDS, bounded, lower
+from tasks.pool.llama_log import LlamaLog
+from tasks.pool.template import PROBE, ChatTemplate, JinjaRenderer
 from tasks.pool.tokenizer import BpeTokenizer, Tokenizer, is_expressible, token_bytes
 from tasks.pool.vocabulary import NORMAL, Vocabulary, save
 
@@ -52,21 +53,25 @@ PROBES = (
     "a" * 50 + "1" * 50 + " " * 50 + "\n" * 50 + "!" * 50 + "好" * 50,
 )
 
+_LOG = LlamaLog(echo=False)
+
 
 class Model:
     """A GGUF of which only the vocabulary is loaded."""
 
     def __init__(self, path: Path) -> None:
-        self._log: list[str] = []
-        self._keep = llama_cpp.llama_log_callback(self._note)  # collected, it would be a crash
-        llama_cpp.llama_log_set(self._keep, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         parameters = llama_cpp.llama_model_default_params()
         parameters.vocab_only = True
         parameters.n_gpu_layers = 0
-        self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        with _LOG.heard() as heard:
+            self.header = GgufHeader(path)
+            kind = self.header.text("general.type")
+            if kind not in ("", "model"):
+                raise ModelError(path.name, f"it is no model, but an addition to one ({kind[:40]})")
+            self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
-            raise ModelError(path.name, _first_cause(self._log))
+            raise ModelError(path.name, f"llama.cpp can't read it ({heard.cause})")
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
@@ -111,10 +116,6 @@ class Model:
         llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, size)
         return value.value.decode(errors="replace")
 
-    def _note(self, level: int, text: bytes, _data: Any) -> None:
-        if level == 4:  # GGML_LOG_LEVEL_ERROR
-            self._log.append(text.decode(errors="replace").strip())
-
 
 def main() -> None:
     command, path = sys.argv[1], Path(sys.argv[2])
@@ -122,7 +123,7 @@ def main() -> None:
     try:
         model = Model(path)
         if command == "read":
-            _read(model, path, Path(sys.argv[3]))
+            _read(model, Path(sys.argv[3]))
         else:
             _serve(model)
     except ModelError as error:
@@ -133,14 +134,16 @@ def main() -> None:
         sys.exit(1)
 
 
-def _read(model: Model, path: Path, out: Path) -> None:
+def _read(model: Model, out: Path) -> None:
     vocabulary = model.vocabulary()
+    if not model.encode(PROBE[0].content):
+        raise ModelError("", "its vocabulary has no tokens for plain text")
     save(
         replace(
             vocabulary,
             template_problem=_try_template(vocabulary),
             tiktoken_exact=is_expressible(vocabulary)
-            and _merges_follow_ids(path, vocabulary)
+            and _merges_follow_ids(model.header, vocabulary)
             and _agree(BpeTokenizer(vocabulary, model), model, vocabulary),
         ),
         out,
@@ -161,15 +164,10 @@ def _limit(path: Path, *, seconds: int | None) -> None:
     own size in memory.
     """
     room = GIB + 4 * min(path.stat().st_size, GIB // 2)
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_DATA, room)
+    lower(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_DATA, room)
     if seconds is not None:
-        _lower(resource.RLIMIT_CPU, seconds)
-
-
-def _lower(limit: int, value: int) -> None:
-    with suppress(ValueError, OSError):  # an existing lower limit, or a system without this one
-        resource.setrlimit(limit, (value, value))
+        lower(resource.RLIMIT_CPU, seconds)
 
 
 def _try_template(vocabulary: Vocabulary) -> str:
@@ -178,16 +176,18 @@ def _try_template(vocabulary: Vocabulary) -> str:
         return ""
     bos, eos = vocabulary.text(vocabulary.bos), vocabulary.text(vocabulary.eos)
     try:
-        ChatTemplate(vocabulary.template, bos_token=bos, eos_token=eos).render(PROBE)
+        with bounded(TEMPLATE_SECONDS):
+            ChatTemplate(JinjaRenderer(vocabulary.template, bos, eos)).render(PROBE)
     except ModelError as error:
         return error.problem
     return ""
 
 
-def _merges_follow_ids(path: Path, vocabulary: Vocabulary) -> bool:
+def _merges_follow_ids(header: GgufHeader, vocabulary: Vocabulary) -> bool:
     """Tell whether the merges stand in the order of the tokens they make: tiktoken's order."""
     ids = {text: token for token, text in enumerate(vocabulary.tokens)}
-    merges = (merge.partition(" ") for merge in _merges(path))  # no token holds a space itself
+    # No token holds a space itself.
+    merges = (merge.partition(" ") for merge in header.texts("tokenizer.ggml.merges"))
     made = [ids.get(left + right, -1) for left, _, right in merges]
     return all(0 <= a <= b for a, b in pairwise(made))
 
@@ -210,34 +210,6 @@ def _agree(ours: Tokenizer, model: Model, vocabulary: Vocabulary) -> bool:
         ours.encode(text, special=False) == model.encode(text, special=False)
         for text in (*PROBES, "".join(vocabulary.special), *pieces)
     )
-
-
-class _GgufParameters(ctypes.Structure):
-    _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
-
-
-def _merges(path: Path) -> list[str]:
-    """Return `tokenizer.ggml.merges`, by ggml's own reader (llama.cpp's API has no way to it)."""
-    libggml.gguf_init_from_file.restype = ctypes.c_void_p
-    libggml.gguf_init_from_file.argtypes = (ctypes.c_char_p, _GgufParameters)
-    libggml.gguf_find_key.restype = ctypes.c_int64
-    libggml.gguf_find_key.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
-    libggml.gguf_get_arr_n.restype = ctypes.c_size_t
-    libggml.gguf_get_arr_n.argtypes = (ctypes.c_void_p, ctypes.c_int64)
-    read = libggml.gguf_get_arr_str
-    read.restype = ctypes.c_char_p
-    read.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_size_t)
-    header = libggml.gguf_init_from_file(str(path).encode(), _GgufParameters(True, None))
-    key = libggml.gguf_find_key(header, b"tokenizer.ggml.merges")
-    n = libggml.gguf_get_arr_n(header, key) if key >= 0 else 0
-    return [read(header, key, i).decode(errors="surrogateescape") for i in range(n)]
-
-
-def _first_cause(log: list[str]) -> str:
-    """Return why loading failed, from the error lines of llama.cpp's log ("function: text")."""
-    causes = [line.partition("error loading model: ")[2] for line in log]
-    texts = [*filter(None, causes), *(line.partition(": ")[2] for line in log)]
-    return f"llama.cpp can't read it ({texts[0]})" if texts else "llama.cpp can't read it"
 
 
 def _quantization(file_type: str) -> str:

@@ -106,8 +106,8 @@ def main() -> int:
     try:
         runner = ModelRunner(config, events.loading)
     except ModelError as error:
-        events.send([LoadFailed(problem=error.problem)])
-        return 1
+        events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
+        os._exit(1)  # the thread that reads stdin would not let it end in peace
     events.send([Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab)])
     serve(Engine(runner), inbox, events)
     return 0

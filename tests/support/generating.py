@@ -10,7 +10,7 @@ from typing import cast
 
 from tasks.generate.prompts import PromptLibrary
 from tasks.pool.spec import ModelSpec
-from tasks.pool.template import ChatTemplate
+from tasks.pool.template import ChatTemplate, JinjaRenderer
 from tasks.records import Line, Message, PromptRef, Request, Sampling, Segment, Source
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -42,7 +42,9 @@ class FakeSpec:
     max_line_tokens: int | None = None
     tokenizer: CharacterTokenizer = field(default_factory=CharacterTokenizer)
     template: ChatTemplate = field(
-        default_factory=lambda: ChatTemplate("{{ messages }}", special_tokens=["<|end|>"])
+        default_factory=lambda: ChatTemplate(
+            JinjaRenderer("{{ messages }}"), special_tokens=["<|end|>"]
+        )
     )
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:

@@ -1,0 +1,124 @@
+"""Whether a model fits into this machine's memory, before it is loaded.
+
+Owns reading what llama.cpp says it would allocate, what is free here, and what to lower. Does
+not load anything. A model that does not fit is not refused by the system but swaps for hours, or
+is killed, and may take other programs along.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from tasks.errors import ModelError
+from tasks.pool.protocol import WorkerConfig
+
+MIB, GIB = 2**20, 2**30
+_LEAST_N_CTX = 2048  # in which a chunk and its answer have room
+# As llama.cpp words it: the caches by their totals, the others by their buffers.
+_CACHE = re.compile(r"^\w+: size = +([\d.]+) MiB")
+_BUFFER = re.compile(r"^\w+: .*(?:compute|output|RS) buffer size = +([\d.]+) MiB")
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that a loaded model takes.
+
+    Attributes:
+        weights: all tensors; those mapped from the file count, since each token reads them all.
+        cache: of all sequences together; it grows with n_ctx and with n_seq_max.
+        compute: buffers for a batch.
+    """
+
+    weights: int
+    cache: int
+    compute: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.compute
+
+
+def need_in(lines: Iterable[str], weights: int) -> Need:
+    """Return the need, of which all but the weights stands in llama.cpp's log."""
+    kept = list(lines)
+    return Need(weights, _sum(_CACHE, kept), _sum(_BUFFER, kept))
+
+
+def _sum(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
+    found = (pattern.search(line) for line in lines)
+    return int(sum(float(match[1]) for match in found if match) * MIB)
+
+
+def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> None:
+    """Compare with what is free.
+
+    Raises:
+        ModelError: it does not fit; the remedy is the smallest change after which it does.
+    """
+    free = free_memory()
+    if need.total <= free:
+        return
+    problem = (
+        f"it needs {_gib(need.total)} of memory ({_gib(need.weights)} for its weights, "
+        f"{_gib(need.cache)} for {config.n_seq_max} sequences of {config.n_ctx:,} tokens, "
+        f"{_gib(need.compute)} to compute), and {_gib(free)} are free"
+    )
+    raise ModelError(model, problem, remedy(need, config, free))
+
+
+def remedy(need: Need, config: WorkerConfig, free: int) -> str:
+    """Return what to lower: the sequences first, which costs time alone, then the context."""
+    room = free - need.weights - need.compute
+    n_seq_max = room * config.n_seq_max // need.cache if need.cache else 0
+    if n_seq_max >= 1:
+        return f"Set LECTERN_POOL_N_SEQ_MAX={n_seq_max}"
+    n_ctx = room * config.n_seq_max * config.n_ctx // need.cache // 256 * 256 if need.cache else 0
+    if n_ctx >= _LEAST_N_CTX:
+        return f"Set LECTERN_POOL_N_SEQ_MAX=1 and LECTERN_POOL_N_CTX={n_ctx}"
+    return (
+        "Free some, or choose a smaller model or a quantization with fewer bits (Q4_0), "
+        f"at most {_gib(max(0, int(0.8 * free)))} large"
+    )
+
+
+def free_memory() -> int:
+    """Return the bytes that this process may still take: of the machine, its group, its limit."""
+    free = psutil.virtual_memory().available
+    if sys.platform == "linux":
+        free = min(free, _left_in_group(), _left_in_limit())
+    return max(0, free)
+
+
+def _left_in_group() -> int:
+    """Return what the control groups (version 2) that this process is in have left."""
+    own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
+    group, left = Path("/sys/fs/cgroup") / own, sys.maxsize
+    for each in (group, *group.parents):
+        limit, used = each / "memory.max", each / "memory.current"
+        if limit.exists() and (most := limit.read_text().strip()).isdigit():
+            left = min(left, int(most) - int(used.read_text()) + _cached(each))
+    return left
+
+
+def _cached(group: Path) -> int:
+    """Return what a group holds of files, and gives up when memory is wanted."""
+    lines = (group / "memory.stat").read_text().splitlines()
+    return sum(int(n) for key, _, n in (line.partition(" ") for line in lines) if key == "file")
+
+
+def _left_in_limit() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return limit - psutil.Process().memory_info().vms
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.1f} GiB"
