@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ def markdown(text: str) -> str:
     return f"{line[:at]}\\{line[at:]}"
 
 
+def _number(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
+
+
+def _clock(seconds: float | None) -> str:
+    return "–" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
 @cache
 def _style(names: tuple[str, ...]) -> tuple[str, str]:
     css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
@@ -59,5 +68,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["md"] = markdown
+    environment.filters |= {"md": markdown, "number": _number, "clock": _clock}
     return environment
