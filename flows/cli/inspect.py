@@ -87,14 +87,18 @@ def chunks(
 def stats(
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="ID", help="The first characters of a flow run's id."),
+        typer.Option(
+            "--run", metavar="ID", help="The first characters of a flow run's id, or: latest."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Show tokens, latencies (p50 / p95), rates and coverage, from the tables."""
     from flows.terminal import print_runs, print_table
-    from tasks.land import statistics
+    from tasks.land import latest_run, statistics
 
+    if run == "latest":
+        run = latest_run(settings().results)
     found = statistics(settings().results, run)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), ensure_ascii=False))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from typer.testing import CliRunner
 from flows.cli import app
 from flows.server import listen
 from tasks.errors import PipelineError
+from tasks.land import Ledger
 from tasks.pool.lifecycle import PoolFiles
+from tasks.records import Generation
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
 SAMPLES = PROJECT_ROOT / "data" / "samples"
@@ -126,6 +129,22 @@ def test_nothing_asked_yet_is_no_error(config: Settings) -> None:
 
     assert (text.exit_code, text.output) == (0, "Nothing was asked yet.\n")
     assert json.loads(data.stdout) == {"calls": [], "documents": []}
+
+
+def test_the_latest_run_has_a_name(config: Settings) -> None:
+    """`lectern stats --run latest` shows it alone; before the first run it is no error."""
+    before = CliRunner().invoke(app, ["stats", "--run", "latest"])
+    for n, run in enumerate(["run-a", "run-b"]):
+        Ledger(config.results).record(
+            Generation(
+                key=run, attempt=1, task="summarize", source_id="s", first_n=1, last_n=1, level=0,
+                text="", status="ok", flow_run_id=run, started_at=datetime(2026, 11, 20, n),
+            )
+        )  # fmt: skip
+    latest = CliRunner().invoke(app, ["stats", "--run", "latest", "--json"])
+
+    assert (before.exit_code, before.output) == (0, "Nothing was asked yet.\n")
+    assert {row["flow_run_id"] for row in json.loads(latest.stdout)["calls"]} == {"run-b"}
 
 
 def test_no_pool_is_told(config: Settings) -> None:
