@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.in_use import a_run
 from flows.progress import watcher
 from flows.server import (
     ServerAddress,
@@ -43,7 +44,7 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
     stopping = Stopping()
     log = log_file(settings, "lectern")
     try:
-        with Terminal() as terminal, _server(settings) as server:
+        with a_run(settings.home), Terminal() as terminal, _server(settings) as server:
             if not verbose:
                 _log_to(log)
             watcher.set(terminal)

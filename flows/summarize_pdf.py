@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from flows.artifacts import CancelledRun, RunPage
 from flows.asking import Asker
+from flows.in_use import a_run
 from flows.job import SummaryJob
 from flows.progress import Progress, watcher
 from flows.rounds import WORKERS, Future, Outcome, Reading, Rounds
@@ -67,7 +68,7 @@ def summarize_pdf(
         spec = load_spec(absolute_name(model or config.model, PROJECT_ROOT), config, page.fetched)
         page.note(spec.note)
         progress = Progress(len(uris))
-        with Asker(config, progress.doing) as asker:
+        with a_run(config.home), Asker(config, progress.doing) as asker:
             job = SummaryJob(
                 config,
                 spec,

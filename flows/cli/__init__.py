@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import inspect, pool, summarize, up
+from flows.cli import clean, doctor, inspect, pool, service, summarize, up
 from tasks.errors import PipelineError
 
 app = typer.Typer(
@@ -28,7 +28,10 @@ app.command()(inspect.extract)
 app.command()(inspect.chunks)
 app.command()(inspect.stats)
 app.command()(up.up)
+app.command()(doctor.doctor)
+app.command()(clean.clean)
 app.add_typer(pool.app, name="pool")
+app.add_typer(service.app, name="service")
 
 
 @app.callback(invoke_without_command=True)

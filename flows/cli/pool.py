@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from tasks.settings import settings
@@ -12,11 +14,15 @@ app = typer.Typer(
 
 
 @app.command()
-def serve() -> None:
-    """Run the pool here, in the foreground, until Ctrl-C."""
+def serve(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait while another pool runs, and take its place then.")
+    ] = False,
+) -> None:
+    """Run the pool here, in the foreground, until Ctrl-C or nobody has asked for a while."""
     from tasks.pool.server import main as serve_pool
 
-    raise typer.Exit(serve_pool())
+    raise typer.Exit(serve_pool(wait=wait))
 
 
 @app.command()

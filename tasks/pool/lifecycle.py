@@ -31,6 +31,7 @@ from tasks.errors import InferenceError, StorageError
 from tasks.files import write_private
 from tasks.settings import PROJECT_ROOT, Settings
 
+FOREVER = -1.0  # of a patience
 _START_S = 60.0
 _STOP_S = 20.0
 _LOG_MAX_BYTES = 5_000_000

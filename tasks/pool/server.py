@@ -24,7 +24,7 @@ from starlette.routing import Route
 from tasks.pool.api import ApiError
 from tasks.pool.front import Front
 from tasks.pool.guard import Activity, Guard
-from tasks.pool.lifecycle import PoolFiles, hold_lock
+from tasks.pool.lifecycle import FOREVER, PoolFiles, hold_lock
 from tasks.pool.supervisor import Supervisor
 from tasks.settings import Settings, settings
 
@@ -114,13 +114,18 @@ async def _end_when_idle(
     end()
 
 
-def main() -> int:
-    """Run the pool in the foreground; return 1 if another one has this home."""
+def main(*, wait: bool = False) -> int:
+    """Run the pool in the foreground.
+
+    Args:
+        wait: for as long as another pool has this home; else the answer is then 1.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until serve() has its own
     config = settings()
     files = PoolFiles(config.home)
     files.prepare()
-    lock = hold_lock(files)
+    lock = hold_lock(files, FOREVER) if wait else hold_lock(files)
     if lock is None:
         print(f"Another pool runs with {files.home}; see `lectern pool status`.", file=sys.stderr)
         return 1

@@ -1,0 +1,88 @@
+"""The models: what models.toml names, and the one that is used when none is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from flows.doctor.findings import Finding, failed, ok, size, warning
+from flows.doctor.machine import memory_limit
+from tasks.errors import ModelError
+from tasks.pool.models import absolute_name, read_known, resolve
+from tasks.settings import PROJECT_ROOT, Settings
+
+_OVERHEAD = 1.2  # of the weights: what llama.cpp computes in comes on top
+
+
+def known_models(settings: Settings) -> Iterator[Finding]:
+    """The models that models.toml has names for."""
+    path = settings.models / "models.toml"
+    try:
+        known = read_known(path)
+    except ModelError as error:
+        yield failed("models.toml", f"{path}: {error.problem}", error.remedy)
+        return
+    if not known:
+        yield warning("models.toml", f"{path} is missing: no model has a name but its path",
+                      f"git checkout {path}")  # fmt: skip
+        return
+    missing = [name for name, model in known.items()
+               if model.file and not (settings.models / model.file).exists()]  # fmt: skip
+    if missing:
+        found = f"{path} names files that are not there: {', '.join(missing)}"
+        yield warning("models.toml", found, f"put them into {settings.models}, or remove the names")
+    else:
+        yield ok("models.toml", f"{', '.join(known)}")
+
+
+def default_model(settings: Settings) -> Iterator[Finding]:
+    """The model of the setting `model`: is it here, readable, and small enough."""
+    name = absolute_name(settings.model, PROJECT_ROOT)
+    known = read_known(settings.models / "models.toml").get(name)
+    origin = known.source if known and known.source else name
+    if origin.startswith("hf:"):
+        yield from _from_hub(settings.model, origin)
+        return
+    try:
+        parts = resolve(name, settings).parts
+    except ModelError as error:
+        yield failed("default model", f"{settings.model}: {error.problem}", error.remedy)
+        return
+    yield from _fit(settings.model, parts)
+
+
+def _from_hub(name: str, origin: str) -> Iterator[Finding]:
+    from tasks.pool.hub import cached
+
+    path = cached(origin)
+    if path is None:
+        yield ok("default model", f"{name}: fetched from the hub when it is first used")
+    else:
+        yield from _fit(name, (path,))
+
+
+def _fit(name: str, parts: tuple[Path, ...]) -> Iterator[Finding]:
+    try:
+        for part in parts:
+            with part.open("rb") as file:
+                start = file.read(4)
+            if start != b"GGUF":
+                yield failed("default model", f"{part} is no GGUF file", "fetch it again")
+                return
+    except OSError as error:
+        yield failed("default model", f"{name}: {error.strerror}: {part}", f"chmod u+r {part}")
+        return
+    total = sum(part.stat().st_size for part in parts)
+    needed = total * _OVERHEAD
+    there = min(psutil.virtual_memory().total, memory_limit())
+    free = min(psutil.virtual_memory().available, there)
+    text = f"{name}, {size(total)}"
+    smaller = "choose a smaller quantization, such as q4_0, or a smaller model"
+    if needed > there:
+        yield failed("default model", f"{text}: more than the memory of {size(there)}", smaller)
+    elif needed > free:
+        yield warning("default model", f"{text}: only {size(free)} are free", "end other programs")
+    else:
+        yield ok("default model", f"{text}, fits in memory")
