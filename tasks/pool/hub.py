@@ -8,6 +8,7 @@ cache is used as it is, without asking the hub: a model does not change under a 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import time
@@ -37,7 +38,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from tasks.errors import ModelError
-from tasks.files import put_in_place
+from tasks.files import make_folders, put_in_place
 from tasks.pool.models import Progress
 
 Report = Callable[[int, int], None]
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 5
 CHUNK = 1024 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"hf:(?P<repo>[^/:]+/[^/:]+)(?:[:/](?P<wanted>.+))?")
 _PART = re.compile(r"-(?P<n>\d{5})-of-(?P<total>\d{5})(?=\.gguf$)", re.IGNORECASE)
 _QUANTIZATION = re.compile(
@@ -167,12 +169,13 @@ def _download(repo: str, file: str, progress: Progress | None) -> Path:
     remote = get_hf_file_metadata(url)
     if remote.etag and remote.size:
         blob = _folder(repo) / "blobs" / remote.etag
-        blob.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(blob.parent)
         part = blob.with_name(f"{remote.etag}.part")
         with FileLock(f"{part}.lock"):
             if not blob.exists():
                 report = partial(progress, f"fetching {file}") if progress else None
                 _fetch_rest(url, part, remote.size, report)
+                _check(part, remote.etag)
                 put_in_place(part, blob)
     return Path(hf_hub_download(repo, file))
 
@@ -196,6 +199,20 @@ def _fetch_rest(url: str, part: Path, size: int, report: Report | None) -> None:
         if file.tell() > size:
             file.truncate(0)
             raise OSError(f"more came than the {size:,} bytes promised")
+
+
+def _check(part: Path, etag: str) -> None:
+    """Throw away what is not what the hub has: a power cut may have torn the part that was there.
+
+    Large files' etag is the sha256 of their content; others are not checked.
+    """
+    if not _SHA256.fullmatch(etag):
+        return
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != etag:
+        part.unlink()
+        raise OSError("what came is damaged and was thrown away")
 
 
 def _append(url: str, file: BinaryIO) -> Iterator[None]:
