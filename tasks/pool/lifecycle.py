@@ -28,7 +28,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tasks.errors import InferenceError, StorageError
-from tasks.files import write_private
+from tasks.files import sync_folder, write_private
 from tasks.settings import PROJECT_ROOT, Settings
 
 FOREVER = -1.0  # of a patience
@@ -126,6 +126,7 @@ class PoolFiles:
         with suppress(FileExistsError):
             self.key.hardlink_to(own)
         own.unlink()
+        sync_folder(self.home)
 
     def read_key(self) -> str:
         return self.key.read_text().strip()
