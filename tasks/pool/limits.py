@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-TEMPLATE_SECONDS = 10.0  # the slowest known takes milliseconds
+TEMPLATE_SECONDS = 5.0  # the slowest known takes milliseconds
 
 
 def lower(limit: int, value: int) -> None:

@@ -6,6 +6,7 @@ standard input closes), and is started anew if it dies. Does not know what is as
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -29,9 +30,12 @@ class LineChild:
         self._child: subprocess.Popen[bytes] | None = None
 
     def ask(self, question: bytes) -> bytes:
-        """Return the answer to a line; nothing if the child died of it, twice."""
+        """Return the answer to a line; nothing if the child died twice, or used up its time."""
         with self._lock:
-            return self._ask(question) or self._ask(question)
+            answer = self._ask(question)
+            if not answer and self._child and self._child.returncode != -signal.SIGPROF:
+                answer = self._ask(question)
+            return answer
 
     def _ask(self, question: bytes) -> bytes:
         child = self._child if self._child and self._child.poll() is None else self._start()

@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ import filelock
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from tasks.errors import ModelError
-from tasks.files import write_private
+from tasks.files import make_folder, write_private
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -81,10 +82,14 @@ def resolve(name: str, settings: Settings, progress: Progress | None = None) -> 
         ModelError: there is no such model, or it can't be fetched.
     """
     known = read_known(settings.models / "models.toml").get(name)
-    if known is None:
-        return ModelFiles(name, _parts(_origin(name, settings, progress), name))
-    origin = settings.models / known.file if known.file else known.source
-    return ModelFiles(name, _parts(_origin(str(origin), settings, progress), name), known)
+    origin = name
+    if known is not None:
+        origin = str(settings.models / known.file) if known.file else known.source
+    try:
+        return ModelFiles(name, _parts(_origin(origin, settings, progress), name), known)
+    except OSError as error:  # a folder without permission, a name that is too long
+        problem = f"it can't be read ({error.strerror})"
+        raise ModelError(name, problem, "Check the path and its permissions") from error
 
 
 def absolute_name(name: str, base: Path) -> str:
@@ -94,7 +99,7 @@ def absolute_name(name: str, base: Path) -> str:
         base: where a relative path counts from.
     """
     path = base / Path(name).expanduser()
-    return str(path) if not name.startswith("hf:") and (_is_path(name) or path.is_file()) else name
+    return str(path) if not name.startswith("hf:") and (_is_path(name) or _is_file(path)) else name
 
 
 def read_known(path: Path) -> dict[str, KnownModel]:
@@ -125,8 +130,7 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
     changed file is read.
     """
     stamp = [_stamp(part) for part in files.parts]
-    folder = home / "identities"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(home / "identities")
     memory = folder / f"{sha256(str(files.parts[0]).encode()).hexdigest()}.json"
     with filelock.FileLock(memory.with_suffix(".lock")):
         remembered = _remembered(memory)
@@ -135,7 +139,8 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
         try:
             identity = _hash(files, progress)
         except OSError as error:
-            raise ModelError(files.name, f"it can't be read ({error})", "Check the disk") from error
+            problem = f"it can't be read ({error.strerror})"
+            raise ModelError(files.name, problem, "Check its permissions, and the disk") from error
         write_private(memory, json.dumps({"stamp": stamp, "identity": identity}))
     return identity
 
@@ -157,6 +162,12 @@ def _origin(name: str, settings: Settings, progress: Progress | None) -> Path:
     )
 
 
+def _is_file(path: Path) -> bool:
+    with suppress(OSError):  # no permission, or no possible name
+        return path.is_file()
+    return False
+
+
 def _is_path(name: str) -> bool:
     """Tell whether a name is written like a path, whether or not anything is there."""
     return "/" in name or name.lower().endswith(".gguf")
@@ -171,11 +182,14 @@ def _parts(path: Path, name: str) -> tuple[Path, ...]:
         names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
         paths = [path.with_name(part_name) for part_name in names]
     for each in paths:
+        if each.is_file():
+            continue
         if each.is_dir():
             raise ModelError(name, f"{each} is a folder", "Give the path of a GGUF file in it")
-        if not each.exists():
-            problem = f"{each} is missing" if part else f"there is no file {each}"
-            raise ModelError(name, problem, "Check the path, or fetch the file")
+        if each.exists():  # a pipe or a device would never end
+            raise ModelError(name, f"{each} is no file", "Give the path of a GGUF file")
+        problem = f"{each} is missing" if part else f"there is no file {each}"
+        raise ModelError(name, problem, "Check the path, or fetch the file")
     return tuple(paths)
 
 

@@ -31,15 +31,15 @@ def _values(data: bytes) -> list[tuple[bytes, bytes]]:
     """Return each key with its raw value, the type's number included."""
     found, at = [], 24
     for _ in range(struct.unpack_from("<Q", data, 16)[0]):
-        key_end = _skip(data, at, _STRING)
+        key_end = skip(data, at, _STRING)
         (kind,) = struct.unpack_from("<I", data, key_end)
-        end = _skip(data, key_end + 4, kind)
+        end = skip(data, key_end + 4, kind)
         found.append((data[at + 8 : key_end], data[key_end:end]))
         at = end
     return found
 
 
-def _skip(data: bytes, at: int, kind: int) -> int:
+def skip(data: bytes, at: int, kind: int) -> int:
     """Return where the value at `at` ends."""
     if kind == _STRING:
         return at + 8 + int(struct.unpack_from("<Q", data, at)[0])
@@ -50,5 +50,5 @@ def _skip(data: bytes, at: int, kind: int) -> int:
     if of != _STRING:
         return at + n * _SIZES[of]
     for _ in range(n):
-        at = _skip(data, at, _STRING)
+        at = skip(data, at, _STRING)
     return at
