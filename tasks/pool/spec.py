@@ -85,7 +85,7 @@ def load_spec(name: str, settings: Settings, progress: Progress | None = None) -
         with _lock:
             if key not in _specs:
                 if progress:
-                    progress(f"reading the vocabulary of {name}", 0, 0)
+                    progress(f"reading the vocabulary of {files.parts[0].name}", 0, 0)
                 vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
                 _specs[key] = _put_together(files, identity, vocabulary)
     return _specs[key]
