@@ -16,10 +16,10 @@ from flows.clean.items import Item, Kind, below, entries, item
 from tasks.settings import Settings
 
 _ROW = re.compile(r"([0-9a-f]{64})\.parquet")
-_FOLDER = re.compile(r".+-([0-9a-f]{8})")
+_FOLDER = re.compile(r".+-([0-9a-f]{8})", re.DOTALL)
 _LEDGER = re.compile(r"(part|rows)-\d+-[0-9a-f]{8}\.parquet")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
-_LOG = re.compile(r".+\.log(\.\d+)?")
+_LOG = re.compile(r".+\.log(\.\d+)?", re.DOTALL)
 _DOCUMENT_FILES = ("summary.md", "summary.html")
 
 

@@ -14,11 +14,13 @@ from flows.clean.history import SHORTEST_S, remove_runs
 from flows.clean.items import File, Item, Kind
 from flows.clean.kinds import KINDS, User
 from flows.in_use import no_run
-from tasks.errors import PipelineError
+from tasks.errors import PipelineError, StorageError
 from tasks.files import make_folder
+from tasks.land.index import write_index
 from tasks.pool.lifecycle import PoolFiles
 from tasks.settings import Settings
 
+_INDEXED = {Kind.documents, Kind.sources}  # what results/index.html tells of
 Found = Mapping[Kind, Sequence[Item]]
 
 
@@ -61,7 +63,16 @@ def remove(settings: Settings, found: Found, older_than_s: float) -> Removed:
             else:
                 for item in found[kind]:
                     _remove_item(item, removed)
+        if _INDEXED & set(chosen):
+            _index(settings, removed)
     return removed
+
+
+def _index(settings: Settings, removed: Removed) -> None:
+    try:
+        write_index(settings.results)
+    except StorageError as error:  # what was to go is gone all the same
+        removed.problems.append(str(error))
 
 
 def _least_age(kind: Kind, older_than_s: float) -> float:

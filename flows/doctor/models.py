@@ -10,6 +10,7 @@ import psutil
 from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.machine import memory_limit
 from tasks.errors import ModelError
+from tasks.pool.fit import free_memory
 from tasks.pool.models import absolute_name, read_known, resolve
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -77,7 +78,7 @@ def _fit(name: str, parts: tuple[Path, ...]) -> Iterator[Finding]:
     total = sum(part.stat().st_size for part in parts)
     needed = total * _OVERHEAD
     there = min(psutil.virtual_memory().total, memory_limit())
-    free = min(psutil.virtual_memory().available, there)
+    free = min(free_memory(), there)
     text = f"{name}, {size(total)}"
     smaller = "choose a smaller quantization, such as q4_0, or a smaller model"
     if needed > there:
