@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from flows.asking import Asker
+from flows.claims import Claims
 from flows.progress import Progress
 from flows.rounds import Reading
 from tasks.errors import StorageError
@@ -63,6 +64,7 @@ class SummaryJob:
         self._ledger = Ledger(settings.results)
         self._read: dict[str, Extracted] = {}
         self._over = threading.Event()
+        self._claims = Claims(settings.home, self._go_on)
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
@@ -74,9 +76,9 @@ class SummaryJob:
         if source.status == "failed":
             return Reading(source, None)
         self._read[source.source_id] = extracted
-        return Reading(
-            source, plan(extracted, self._spec, self._prompts, self._options, self._settings)
-        )
+        wanted = plan(extracted, self._spec, self._prompts, self._options, self._settings)
+        self._claims.take(wanted.document_id)
+        return Reading(source, wanted)
 
     def _go_on(self, *_: object) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""
@@ -116,7 +118,7 @@ class SummaryJob:
         """
         extracted = self._read.pop(reading.source.source_id)
         cost = cost_of(chain.from_iterable(self._ledger.rows(keys).values()))
-        return land_document(
+        landed = land_document(
             self._settings.results,
             reading.source,
             replace(
@@ -128,6 +130,8 @@ class SummaryJob:
             extracted.segments,
             note=self._spec.note,
         )
+        self._claims.give_back(landed.document_id)
+        return landed
 
     def __enter__(self) -> Self:
         tidy(self._settings.results)
@@ -148,6 +152,7 @@ class SummaryJob:
                 self._over.set()
                 end_children()
         finally:
+            self._claims.give_all_back()
             self._index()
 
     def _index(self) -> None:

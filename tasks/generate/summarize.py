@@ -135,7 +135,7 @@ class SummaryPlan:
         """Return the finished summary; call it when requests(done) returns nothing."""
         failed = [n for n, state in self._states(done).items() if state == "failed"]
         return Document(
-            document_id=self._document_id(),
+            document_id=self.document_id,
             source_id=self._source.source_id,
             kind="summary",
             language=self.language,
@@ -273,7 +273,8 @@ class SummaryPlan:
                 states[line.n] = max(states.get(line.n, "ok"), state, key=order.index)
         return states
 
-    def _document_id(self) -> str:
+    @property
+    def document_id(self) -> str:
         asked = [self._source.source_id, "summary", self.language, self._options.length]
         identity = [*asked, *self._made_by]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""One run at a time makes a document; another that wants the very same waits, and finds it done.
+
+Owns the locks that say so. They are the system's: they go with their holder, however that ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from tasks.files import make_folder
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+
+
+class Claims:
+    """The documents that a run is making.
+
+    Args:
+        home: where all runs of this machine find each other.
+        go_on: called again and again while waiting; may raise to end it.
+    """
+
+    def __init__(self, home: Path, go_on: Callable[[], None]) -> None:
+        self._folder, self._go_on = home / "claims", go_on
+        self._held: dict[str, BaseFileLock] = {}
+        self._holding = threading.Lock()
+
+    def take(self, document_id: str) -> None:
+        """Return when no other run makes this document.
+
+        Raises:
+            StorageError: the state's folder can't be written.
+        """
+        path = make_folder(self._folder) / f"{document_id}.lock"
+        lock = FileLock(path, thread_local=False)
+        waited = False
+        while not self._took(document_id, lock):
+            self._go_on()
+            if not waited:
+                waited = True
+                log.warning("another run makes the same summary: waiting for it")
+
+    def _took(self, document_id: str, lock: BaseFileLock) -> bool:
+        with self._holding:
+            if document_id in self._held:
+                return True
+        try:
+            lock.acquire(timeout=_LOOK_EVERY_S)
+        except Timeout:
+            return False
+        with self._holding:
+            self._held[document_id] = lock
+        return True
+
+    def give_back(self, document_id: str) -> None:
+        """Let others have a document that is made."""
+        with self._holding:
+            lock = self._held.pop(document_id, None)
+        if lock is not None:
+            Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody else's then
+            lock.release()
+
+    def give_all_back(self) -> None:
+        """Let others have whatever this run did not finish."""
+        for document_id in list(self._held):
+            self.give_back(document_id)
