@@ -35,7 +35,14 @@ from flows.progress import (
 )
 from flows.rounds import Outcome
 from flows.run_state import StateName
-from flows.run_tables import Row, coverage_table, failure_table, latency_table, token_table
+from flows.run_tables import (
+    Row,
+    coverage_table,
+    failure_table,
+    latency_table,
+    token_table,
+    warning_lines,
+)
 from tasks.land import Statistics
 from tasks.land.rendering import markdown
 from tasks.records import Document
@@ -87,8 +94,8 @@ class RunPage(Watcher):
         self._watcher.ended(outcome)
         if outcome.document:
             publish_summary(outcome.uri, outcome.document)
-        for row in failure_table([outcome]) if outcome.failed or outcome.warnings else ():
-            log.warning("%s: %s. %s.", *row.values())
+        for line in warning_lines(outcome):
+            log.warning("%s", line)
 
     def end(self, outcomes: Sequence[Outcome], statistics: Statistics) -> None:
         """Fill the bar and add the tables."""

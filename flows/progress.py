@@ -175,20 +175,23 @@ class Progress:
 
 
 def in_words(snapshot: Snapshot) -> str:
-    """Return the snapshot as a line: "31 of about 57 answers, 412 tokens/s, about 3 min left"."""
+    """Return the snapshot as a line: "about 3 min left, 31 of about 57 answers, 412 tokens/s".
+
+    What matters most comes first: Prefect's UI cuts the line short.
+    """
     if snapshot.sources_read < snapshot.sources and not snapshot.calls_known:
         return _lowered(_extracting(snapshot).name)
     parts = []
-    if snapshot.sources > 1 or not snapshot.calls_known:
-        parts.append(f"{snapshot.sources_ended} of {snapshot.sources} sources done")
-    if snapshot.calls_known:
-        parts.append(f"{_calls(snapshot)} answers")
-    if snapshot.doing:
-        parts.append(snapshot.doing)
-    if snapshot.calls:
-        parts.append(f"{snapshot.tokens_per_s:,.0f} tokens/s")
     if snapshot.seconds_left is not None:
         parts.append(f"about {duration(snapshot.seconds_left)} left")
+    if snapshot.doing:
+        parts.append(snapshot.doing)
+    if snapshot.calls_known:
+        parts.append(f"{_calls(snapshot)} answers")
+    if snapshot.calls:
+        parts.append(f"{snapshot.tokens_per_s:,.0f} tokens/s")
+    if snapshot.sources > 1 or not snapshot.calls_known:
+        parts.append(f"{snapshot.sources_ended} of {snapshot.sources} sources done")
     return ", ".join(parts)
 
 

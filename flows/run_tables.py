@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from flows.rounds import Outcome
+from tasks.errors import PipelineError
 from tasks.generate.flaws import Flaw
-from tasks.land.statistics import CallStatistics, Statistics
 from tasks.naming import file_name
+
+if TYPE_CHECKING:  # polars takes longer to load than a command may to answer
+    from tasks.land.statistics import CallStatistics, Statistics
 
 Row = dict[str, str]
 
@@ -49,6 +53,13 @@ def failure_table(outcomes: Sequence[Outcome]) -> list[Row]:
     """Return a row for all that failed or was left out, with what to do; or one that says so."""
     rows = [row for outcome in outcomes for row in _failures(outcome)]
     return rows or [_failure("all of them", "nothing failed and nothing was left out", "")]
+
+
+def warning_lines(outcome: Outcome) -> list[str]:
+    """Return what failed or was left out of a source, each with what to do, in a line."""
+    if not (outcome.failed or outcome.warnings):
+        return []
+    return [str(PipelineError(*row.values())) for row in _failures(outcome)]
 
 
 def _coverage_row(outcome: Outcome) -> Row:
@@ -125,7 +136,7 @@ def _flaw(flaw: Flaw) -> str:
 
 
 def _failure(source: str, what: str, remedy: str) -> Row:
-    return {"source": source, "what happened": what, "what to do": remedy or "–"}
+    return {"source": source, "what happened": what, "what to do": remedy}
 
 
 def _problem(uri: str, error: str, remedy: str) -> str:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from flows.progress import Snapshot, Watcher, duration, fetched_in_words, in_words
 from flows.rounds import Outcome
+from flows.run_tables import warning_lines
 from tasks.naming import file_name
 
 
@@ -95,14 +96,13 @@ def outcome_lines(outcome: Outcome) -> list[str]:
         return [f"[red]✗[/] {escape(outcome.error)}"]
     cover = document.coverage
     done = cover.ok + cover.repaired
-    mark = "[yellow]![/]" if outcome.incomplete else "[green]✓[/]"
+    mark = "[yellow]![/]" if outcome.warnings else "[green]✓[/]"
     lines = [
         f"{mark} {name}: {cover.total} of {source.n_segments} segments accounted for: "
         f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed; "
         f"{outcome.asked} asked, {outcome.from_ledger} from the ledger"
     ]
-    if source.error:
-        lines.append(f"  [yellow]{escape(source.error)}[/]")
+    lines += [f"  [yellow]{escape(line)}[/]" for line in warning_lines(outcome)]
     return [*lines, *(f"  {escape(path)}" for path in document.paths)]
 
 

@@ -48,7 +48,7 @@ def test_the_time_left_follows_from_the_measured_rate() -> None:
     assert (snapshot.calls, snapshot.calls_known) == (2, 10)
     assert snapshot.tokens_per_s == pytest.approx(60)
     assert snapshot.seconds_left == pytest.approx(16)
-    assert in_words(snapshot) == "2 of 10 answers, 60 tokens/s, about 16 s left"
+    assert in_words(snapshot) == "about 16 s left, 2 of 10 answers, 60 tokens/s"
 
 
 def test_sources_not_read_yet_count_like_those_that_were() -> None:
@@ -76,7 +76,7 @@ def test_what_the_first_answer_waits_for_is_said() -> None:
     progress.read()
     progress.planned([REQUEST] * 7)
     progress.doing("loading demo, 42%")
-    assert in_words(progress.snapshot()) == "0 of 7 answers, loading demo, 42%"
+    assert in_words(progress.snapshot()) == "loading demo, 42%, 0 of 7 answers"
     progress.doing("")
     assert in_words(progress.snapshot()) == "0 of 7 answers"
 
@@ -96,7 +96,7 @@ def test_the_time_left_holds_the_merges_that_follow() -> None:
 
     assert snapshot.seconds_left == pytest.approx(24)
     assert snapshot.fraction == pytest.approx(2 / 12)
-    assert in_words(snapshot) == "2 of about 12 answers, 60 tokens/s, about 24 s left"
+    assert in_words(snapshot) == "about 24 s left, 2 of about 12 answers, 60 tokens/s"
 
 
 def test_loading_the_model_does_not_slow_the_rate() -> None:
