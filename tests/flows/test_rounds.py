@@ -262,3 +262,21 @@ def test_the_watcher_hears_of_each_source_and_sees_the_end() -> None:
 
     assert sorted(heard) == ["a", "b"]
     assert fractions[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("用小望远镜看星空.pdf", "用小望远镜看星空.pdf"),
+        ("two\nlines\t.pdf", "two lines .pdf"),
+        ("a" * 251 + ".pdf", "a" * 40 + "…" + "a" * 15 + ".pdf"),
+        ("{label} %s.pdf", "{label} %s.pdf"),
+    ],
+)
+def test_task_runs_are_named_in_a_line(name: str, shown: str) -> None:
+    """After the document and its chunks, however odd or long its name is."""
+    work = FakeWork({f"/books/{name}": 2})
+
+    run(work)
+
+    assert [label for label, _ in work.batches] == [f"summarize {shown} 1-2", f"merge {shown} 1"]
