@@ -65,11 +65,11 @@ class Project:
         return Up(process, url, psutil.Process(process.pid).children(recursive=True))
 
 
-def copy_project(root: Path, server: RunningServer | None, **environment: object) -> Project:
+def copy_project(root: Path, server: RunningServer, **environment: object) -> Project:
     """Copy the project's code to `root`; data comes along as links, results do not.
 
     Args:
-        server: one whose database is copied, to spare the new server its migrations; or None.
+        server: one whose database is copied, to spare the new server its migrations.
         environment: of the shell, beside this process's own; nothing of Prefect's or Lectern's
             is inherited.
     """
@@ -80,8 +80,7 @@ def copy_project(root: Path, server: RunningServer | None, **environment: object
     for name in ("models", "samples"):
         (root / "data" / name).symlink_to(PROJECT_ROOT / "data" / name)
     shutil.copy(PROJECT_ROOT / "data" / "samples" / "two-columns-en.pdf", root / "paper.pdf")
-    if server:
-        _copy_database(server, root / ".lectern" / "prefect")
+    _copy_database(server, root / ".lectern" / "prefect")
     outer = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "LECTERN"))}
     own = {"PYTHONPATH": str(root), "COLUMNS": "200"} | {k: str(v) for k, v in environment.items()}
     return Project(root, outer | own)
