@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown"]
+OcrMode = Literal["auto", "always", "never"]
 SourceStatus = Literal["ok", "partial", "failed"]
 SegmentKind = Literal["heading", "sentence", "contents", "reference"]
 GenerationTask = Literal["summarize", "merge"]

@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from tasks.errors import PipelineError
+from tasks.records import OcrMode
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _FILE = PROJECT_ROOT / "lectern.toml"
@@ -58,10 +59,17 @@ class Settings(BaseSettings):
     # Chunks.
     max_prompt_tokens: int = Field(2500, ge=256, description="quality falls beyond about 2,500")
 
-    # Reading PDFs, in a child process.
+    # Reading documents, in a child process.
     pdf_memory_mb: int = Field(2048, ge=128, description="base; 4 MB a page are added")
     pdf_seconds: float = Field(30, gt=0, description="base; half a second a page is added")
-    download_max_mb: int = Field(512, ge=1, description="a PDF from a URL may be this large")
+    download_max_mb: int = Field(512, ge=1, description="what a URL gives may be this large")
+    ocr: OcrMode = Field("auto", description="auto: recognise pages without text; always; never")
+    ocr_languages: str = Field(
+        "eng+chi_sim",
+        pattern=r"^\w+(\+\w+)*$",
+        description="tesseract's names, for documents whose language is not known",
+    )
+    ocr_seconds: float = Field(60, gt=0, description="for each page to be recognised")
     allow_private_addresses: bool = Field(False, description="URLs may point into this network")
 
     @field_validator("results", "models", "prompts", "home")

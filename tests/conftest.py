@@ -39,6 +39,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings
     """Settings with results and state of their own; also what settings() returns meanwhile."""
     monkeypatch.setenv("LECTERN_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("LECTERN_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LECTERN_OCR", "never")  # takes seconds, and programs that may be missing
     settings.cache_clear()
     yield settings()
     settings.cache_clear()

@@ -1,4 +1,4 @@
-"""The child process that parses one PDF: `python -m tasks.extract.child REQUEST`.
+"""The child process that parses one document: `python -m tasks.extract.child REQUEST`.
 
 The only place where bytes from strangers meet a parser. It limits its own memory and time,
 reads the document and writes the result by inherited file descriptors, and ends when its
@@ -12,8 +12,13 @@ import os
 import resource
 import sys
 import threading
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.extract.pieces import Parsed
+    from tasks.records import SourceKind
 
 MAX_PAGES = 20_000  # that limits grow with; a count in a hostile file may be anything
 MB_PER_PAGE = 4
@@ -22,7 +27,12 @@ SECONDS_PER_PAGE = 0.5
 
 @dataclass(frozen=True)
 class ChildRequest:
-    """What the parent asks for: descriptors of the document, the progress and the result."""
+    """What the parent asks for: descriptors of the document, the progress and the result.
+
+    Attributes:
+        name, media_type: what is known of the document besides its content.
+        recognised: what OCR found: PDFs of text, each with the pages that its pages are.
+    """
 
     document: int
     pages: int
@@ -30,14 +40,21 @@ class ChildRequest:
     password: str | None
     memory_mb: int
     seconds: float
+    name: str = ""
+    media_type: str = ""
+    recognised: list[list[Any]] = field(default_factory=list)
 
 
 def limit(request: ChildRequest, n_pages: int, n_bytes: int) -> None:
     """Let this process have the memory and processor time that so many pages may need."""
     pages = min(n_pages, MAX_PAGES)
     memory = (request.memory_mb + MB_PER_PAGE * pages) * 2**20 + 3 * n_bytes
-    seconds = int(request.seconds + SECONDS_PER_PAGE * pages) + 1
-    for what, amount in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CPU, seconds)):
+    hold_to(memory, int(request.seconds + SECONDS_PER_PAGE * pages) + 1)
+
+
+def hold_to(n_bytes: int, seconds: int) -> None:
+    """Let this process, and each that it starts, have so much memory and processor time."""
+    for what, amount in ((resource.RLIMIT_AS, n_bytes), (resource.RLIMIT_CPU, seconds)):
         _, hard = resource.getrlimit(what)
         if hard != resource.RLIM_INFINITY:
             amount = min(amount, hard)
@@ -46,7 +63,7 @@ def limit(request: ChildRequest, n_pages: int, n_bytes: int) -> None:
 
 def main() -> None:
     request = ChildRequest(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     n_bytes = os.fstat(request.document).st_size
     limit(request, 0, n_bytes)
@@ -62,26 +79,46 @@ def main() -> None:
 
 def _answer(request: ChildRequest, n_bytes: int) -> dict[str, Any]:
     from tasks.errors import SourceError
-    from tasks.extract.parse import open_document, parse
+    from tasks.extract.formats import Hint, recognise
 
+    hint = Hint(request.name, request.media_type)
     try:
         with os.fdopen(request.document, "rb") as file:
             data = file.read()
-        document = open_document(data, request.password)
-        os.pwrite(request.pages, str(document.n_pages).encode(), 0)
-        limit(request, document.n_pages, n_bytes)
-        parsed = parse(document)
+        kind = recognise(data, hint)
+        parsed = _read_pdf(request, data) if kind == "pdf" else _read_other(request, data, kind)
     except SourceError as error:
         return {"problem": error.problem, "remedy": error.remedy}
     except MemoryError:
         return {"memory": True}
-    return {**vars(parsed), "pieces": [vars(piece) for piece in parsed.pieces]}
+    return {**vars(parsed), "pieces": [vars(piece) for piece in parsed.pieces], "format": kind}
 
 
-def _end_with_parent() -> None:
-    """Block until the parent closes its end of the pipe or dies."""
+def _read_pdf(request: ChildRequest, data: bytes) -> Parsed:
+    from tasks.extract.parse import open_document, parse
+
+    document = open_document(data, request.password)
+    _allow(request, document.n_pages, len(data))
+    return parse(document, request.recognised)
+
+
+def _read_other(request: ChildRequest, data: bytes, kind: SourceKind) -> Parsed:
+    from tasks.extract.formats import Hint
+    from tasks.extract.reading import read_flowing, size_in_pages
+
+    _allow(request, size_in_pages(data), len(data))
+    return read_flowing(data, kind, Hint(request.name, request.media_type))
+
+
+def _allow(request: ChildRequest, n_pages: int, n_bytes: int) -> None:
+    os.pwrite(request.pages, str(n_pages).encode(), 0)
+    limit(request, n_pages, n_bytes)
+
+
+def end_with_parent(end: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """Block until the parent closes its end of the pipe or dies, and end."""
     os.read(sys.stdin.fileno(), 1)
-    os._exit(1)
+    end()
 
 
 if __name__ == "__main__":

@@ -17,20 +17,23 @@ from types import TracebackType
 from typing import Self
 
 from tasks.errors import SourceError, StorageError
-from tasks.extract.sources import pdfs_below
+from tasks.extract.sources import documents_below
 
-HEAD = 1024  # bytes within which a PDF must say that it is one
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Copy:
-    """A temporary file without a name, for as long as the block lasts."""
+    """A temporary file without a name, for as long as the block lasts.
+
+    Attributes:
+        media_type: what a server calls it; else "".
+    """
 
     def __init__(self) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         self.digest = hashlib.sha256()
         self.size = 0
-        self._head = b""
+        self.media_type = ""
 
     def __enter__(self) -> Self:
         return self
@@ -50,24 +53,18 @@ class Copy:
         Raises:
             StorageError: the disk is full.
         """
-        if len(self._head) < HEAD:
-            self._head += data[: HEAD - len(self._head)]
         self.size += len(data)
         self.digest.update(data)
         with full_disk():
             self.file.write(data)
             self.file.flush()  # or what is left would fail where nobody expects it
 
-    @property
-    def is_pdf(self) -> bool:
-        return b"%PDF" in self._head
-
 
 def copy_file(path: Path, copy: Copy, uri: str) -> None:
     """Copy a file.
 
     Raises:
-        SourceError: it is not there, can't be read, or is not a PDF.
+        SourceError: it is not there, can't be read, or is empty.
         StorageError: the disk is full.
     """
     try:
@@ -84,16 +81,14 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
         raise SourceError(uri, f"can't be read ({reason})", "Check its permissions") from error
     if not copy.size:
         raise SourceError(uri, "is empty", "Get a fresh copy")
-    if not copy.is_pdf:
-        raise SourceError(uri, "is not a PDF", "Lectern reads PDF files; convert it first")
 
 
 def _not_a_file(path: Path, uri: str, mode: int) -> SourceError:
     if not stat.S_ISDIR(mode):
-        return SourceError(uri, "is not a file", "Name a PDF, or a folder that holds some")
-    if any(pdfs_below(path)):
-        return SourceError(uri, "is a folder", "Name a PDF in it")
-    return SourceError(uri, "is a folder that holds no PDF", "Name a PDF, or another folder")
+        return SourceError(uri, "is not a file", "Name a document, or a folder that holds some")
+    if any(documents_below(path)):
+        return SourceError(uri, "is a folder", "Name a document in it")
+    return SourceError(uri, "is a folder that holds no document", "Name another one")
 
 
 @contextmanager

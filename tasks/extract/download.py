@@ -1,4 +1,4 @@
-"""PDFs from URLs: size limit, and no way into this machine's own network.
+"""Documents from URLs: size limit, and no way into this machine's own network.
 
 Every hop of a redirect is resolved and checked, and the connection goes to the very address
 that was checked, so a name that resolves differently the next moment leads nowhere.
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _TIMEOUT_S = 30.0  # without a byte
-_TOTAL_S = 3600.0  # in all: the largest allowed PDF at 150 kB/s
+_TOTAL_S = 3600.0  # in all: the largest allowed document at 150 kB/s
+_ACCEPT = "application/pdf,application/epub+zip,text/html;q=0.8,text/plain;q=0.8,*/*;q=0.5"
 _PRIVATE = "Set LECTERN_ALLOW_PRIVATE_ADDRESSES=true to allow addresses of this network"
 _BY_HAND = "Check the address and the connection, or download it and name the file"
 
 
 def download(url: str, settings: Settings, copy: Copy, progress: Progress | None = None) -> None:
-    """Fetch a PDF.
+    """Fetch a document.
 
     Raises:
         SourceError: the address is not allowed, the server fails or is too slow, the content
-            is too large or not a PDF.
+            is too large or nothing.
         StorageError: the disk is full.
     """
     import httpx  # not needed by runs over local files
@@ -98,7 +99,7 @@ def _request(
     return client.build_request(
         "GET",
         current.copy_with(host=address),
-        headers={"host": current.netloc.decode("ascii"), "accept": "application/pdf,*/*;q=0.5"},
+        headers={"host": current.netloc.decode("ascii"), "accept": _ACCEPT},
         extensions={"sni_hostname": current.host},  # also what the certificate must name
     )
 
@@ -132,6 +133,6 @@ async def _receive(
         copy.write(data)
         if progress:
             progress(f"fetching {file_name(url)}", copy.size, total)
-    if not copy.is_pdf:
-        kind = response.headers.get("content-type", "nothing that is named")
-        raise SourceError(url, f"is not a PDF (the server sent {kind})", "Name the PDF itself")
+    copy.media_type = response.headers.get("content-type", "")
+    if not copy.size:
+        raise SourceError(url, "is empty: the server sent nothing", _BY_HAND)

@@ -14,17 +14,23 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import SourceError
 from tasks.extract.copying import Copy, copy_file
 from tasks.extract.download import download
+from tasks.extract.formats import Hint
+from tasks.extract.ocr import Recognition, recognise
 from tasks.extract.process import parse_in_child
 from tasks.naming import file_name, is_url, path_of, ranges
-from tasks.records import Segment, Source
+from tasks.records import OcrMode, Segment, Source, SourceKind
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
 
-EXTRACTOR_VERSION = "1"
+EXTRACTOR_VERSION = "2"
 """Part of every source_id: raise it when the same file gives other segments than before."""
 
-_OCR = "Run `ocrmypdf in.pdf out.pdf` to recognise the text, and use out.pdf"
+_REMEDIES: dict[OcrMode, str] = {
+    "never": "Give --ocr auto to have their text recognised",
+    "auto": "Look at them: nothing could be made out there, so they may be pictures",
+    "always": "Look at them: nothing could be made out there, so they may be pictures",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ def extract(
     settings: Settings,
     *,
     password: str | None = None,
+    ocr: OcrMode | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Extracted:
     """Read a document.
@@ -47,12 +54,14 @@ def extract(
     Args:
         uri: a path, or an http(s) URL, which is downloaded first.
         password: tried if the document is encrypted; one that needs none opens all the same.
+        ocr: which pages of a PDF are recognised; the setting, unless given.
         progress: hears what is done, the bytes done, and those in all (0: nobody knows).
 
     Raises:
         StorageError: there is no room for a copy of the document.
     """
     source_id = _id(hashlib.sha256(uri.encode("utf-8", "surrogateescape")))
+    name = file_name(uri)
     try:
         with Copy() as copy:
             if is_url(uri):
@@ -61,13 +70,26 @@ def extract(
                 copy_file(path_of(uri), copy, uri)
             source_id = _id(copy.digest)
             if progress:
-                progress(f"reading {file_name(uri)}", 0, 0)
-            answer = parse_in_child(copy.file, uri, settings, password)
-        return _extracted(uri, source_id, answer)
+                progress(f"reading {name}", 0, 0)
+            hint = Hint(name, copy.media_type)
+            answer = parse_in_child(copy.file, uri, settings, password, hint)
+            recognition = Recognition()
+            pages = _to_recognise(answer, ocr or settings.ocr)
+            if pages:
+                language = answer["language"]
+                recognition = recognise(
+                    copy.file, source_id, pages, language, settings, password, progress
+                )
+            if recognition.parts:
+                parts = recognition.parts
+                answer = parse_in_child(copy.file, uri, settings, password, hint, parts)
+        source_id = _id_as_read(source_id, answer["format"], recognition)
+        return _extracted(uri, source_id, answer, recognition, ocr or settings.ocr)
     except SourceError as error:
         row = Source(
             source_id=source_id,
             uri=uri,
+            kind=Hint(name).kind,
             title=_stem(uri),
             status="failed",
             error=str(error),
@@ -76,12 +98,26 @@ def extract(
         return Extracted(row, ())
 
 
+def _to_recognise(answer: dict[str, Any], mode: OcrMode) -> list[int]:
+    if mode == "always":
+        return list(range(1, len(answer["labels"]) + 1))
+    return list(answer["lost_pages"]) if mode == "auto" else []
+
+
 def _id(content: hashlib._Hash) -> str:
     content.update(EXTRACTOR_VERSION.encode())
     return content.hexdigest()
 
 
-def _extracted(uri: str, source_id: str, answer: dict[str, Any]) -> Extracted:
+def _id_as_read(source_id: str, kind: SourceKind, recognition: Recognition) -> str:
+    """Tell apart what the same bytes give when they are read in another way."""
+    way = recognition.identity if kind == "pdf" else kind
+    return hashlib.sha256(f"{source_id} {way}".encode()).hexdigest() if way else source_id
+
+
+def _extracted(
+    uri: str, source_id: str, answer: dict[str, Any], recognition: Recognition, mode: OcrMode
+) -> Extracted:
     labels: Sequence[str] = answer["labels"]
     segments = tuple(
         Segment(
@@ -90,16 +126,17 @@ def _extracted(uri: str, source_id: str, answer: dict[str, Any]) -> Extracted:
             text=piece["text"],
             kind=piece["kind"],
             page=piece["page"],
-            page_label=labels[piece["page"] - 1],
+            page_label=labels[piece["page"] - 1] if piece["page"] else "",
             paragraph=piece["paragraph"],
             heading_path=tuple(piece["path"]),
         )
         for n, piece in enumerate(answer["pieces"], start=1)
     )
-    error = _loss(uri, answer, has_text=bool(segments))
+    error = _loss(uri, answer, recognition, mode)
     source = Source(
         source_id=source_id,
         uri=uri,
+        kind=answer["format"],
         title=answer["title"] or _stem(uri),
         language=answer["language"],
         n_pages=len(labels),
@@ -112,21 +149,27 @@ def _extracted(uri: str, source_id: str, answer: dict[str, Any]) -> Extracted:
     return Extracted(source, segments)
 
 
-def _loss(uri: str, answer: dict[str, Any], *, has_text: bool) -> SourceError | None:
+def _loss(
+    uri: str, answer: dict[str, Any], recognition: Recognition, mode: OcrMode
+) -> SourceError | None:
     """What of the document could not be read, as an error; None if nothing was lost."""
     n_pages, lost = len(answer["labels"]), answer["lost_pages"]
-    if not has_text:
+    obstacle = f" ({recognition.obstacle})" if recognition.obstacle else ""
+    remedy = recognition.remedy or _REMEDIES[mode]
+    if not answer["pieces"]:
+        if not n_pages:
+            return SourceError(uri, "holds no text", "Open it to see whether it is whole")
         if answer["all_blank"]:
-            return SourceError(
-                uri,
-                "is blank, or its content is damaged: no page shows anything",
-                "Get a fresh copy",
-            )
-        return SourceError(uri, "holds no text, only images or drawings", _OCR)
+            problem = "is blank, or its content is damaged: no page shows anything"
+            return SourceError(uri, problem, "Get a fresh copy")
+        problem = f"holds no text, only images or drawings{obstacle}"
+        return SourceError(uri, problem, remedy)
     if lost:
         pages = "page" if len(lost) == 1 else "pages"
         problem = f"no text could be read on {pages} {', '.join(ranges(lost))} of {n_pages}"
-        return SourceError(uri, problem, _OCR)
+        return SourceError(uri, f"{problem}{obstacle}", remedy)
+    if obstacle and mode == "always":
+        return SourceError(uri, f"not all text was recognised anew{obstacle}", remedy)
     return None
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pypdfium2 as pdfium
 
@@ -24,6 +24,7 @@ from tasks.extract.margins import without_margins
 from tasks.extract.pages import Bookmark, Line, Page
 from tasks.extract.paragraphs import Block, find_blocks
 from tasks.extract.pieces import Parsed, Piece, is_title
+from tasks.extract.recognised import with_recognised
 from tasks.extract.sections import names_contents
 from tasks.extract.sentences import detect_language, split
 
@@ -83,10 +84,14 @@ def open_document(data: bytes, password: str | None) -> Document:
         ) from error
 
 
-def parse(document: Document) -> Parsed:
-    """Read an open document."""
+def parse(document: Document, recognised: Sequence[Sequence[Any]] = ()) -> Parsed:
+    """Read an open document.
+
+    Args:
+        recognised: see `tasks.extract.recognised`.
+    """
     bookmarks = pdfium_text.read_bookmarks(document.pdfium) or document.pypdf.bookmarks()
-    pages, broken = _read_pages(document)
+    pages, broken = with_recognised(*_read_pages(document), recognised)
     doubtful = [page.index for page in pages if _lacks_text(page)]
     pages = [_in_order(page) for page in without_margins(without_line_numbers(pages))]
     pieces, language = find_pieces(pages, bookmarks)

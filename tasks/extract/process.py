@@ -1,6 +1,6 @@
 """The parent's side of parsing: starts the child, holds it to its limits, reads its answer.
 
-Knows nothing of PDF. However the child ends, the caller gets an answer or a SourceError.
+Knows nothing of formats. However the child ends, the caller gets an answer or a SourceError.
 """
 
 from __future__ import annotations
@@ -12,15 +12,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import IO, TYPE_CHECKING, Any
+from types import MappingProxyType, TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from tasks.errors import SourceError
 from tasks.extract.child import MAX_PAGES, SECONDS_PER_PAGE, ChildRequest
 from tasks.extract.copying import FULL, disk_is_full
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from tasks.extract.formats import Hint
+    from tasks.extract.ocr import Part
     from tasks.settings import Settings
 
 _MAX_RESULT = 1 << 30  # bytes of JSON; a book of a thousand pages makes five million
@@ -30,12 +36,20 @@ _MORE_MEMORY = "Raise LECTERN_PDF_MEMORY_MB if the file is to be trusted"
 
 
 def parse_in_child(
-    document: IO[bytes], uri: str, settings: Settings, password: str | None
+    document: IO[bytes],
+    uri: str,
+    settings: Settings,
+    password: str | None,
+    hint: Hint,
+    recognised: Sequence[Part] = (),
 ) -> dict[str, Any]:
     """Parse an open file, read from its start, in a child process.
 
+    Args:
+        recognised: text that OCR found on pages of it.
+
     Returns:
-        The fields of `tasks.extract.parse.Parsed`, as JSON holds them.
+        The fields of `tasks.extract.pieces.Parsed`, as JSON holds them, and its `format`.
 
     Raises:
         SourceError: the file can't be read, or the child died or took too much.
@@ -50,6 +64,9 @@ def parse_in_child(
             password=password,
             memory_mb=settings.pdf_memory_mb,
             seconds=settings.pdf_seconds,
+            name=hint.name,
+            media_type=hint.media_type,
+            recognised=[[part.path, part.pages] for part in recognised],
         )
         code = _run(request, pages)
         if code == -signal.SIGXCPU or code == -signal.SIGKILL:
@@ -58,7 +75,7 @@ def parse_in_child(
             raise disk_is_full()
         answer = _read(result)
     if answer is None or answer.get("memory"):
-        problem = "needs more memory than allowed, or crashes the PDF parser"
+        problem = "needs more memory than allowed, or crashes the parser"
         raise SourceError(uri, problem, _MORE_MEMORY)
     if "problem" in answer:
         raise SourceError(uri, answer["problem"], answer["remedy"])
@@ -67,41 +84,80 @@ def parse_in_child(
 
 def _run(request: ChildRequest, pages: IO[bytes]) -> int:
     """Run the child until it ends or its time is up, and return its exit status."""
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "tasks.extract.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(request.document, request.pages, request.result),
-        env=_environment(),
-        start_new_session=True,  # Ctrl-C is for us; the child ends with its pipe
-    )
-    _children.add(child)
-    started = time.monotonic()
-    try:
-        assert child.stdin is not None
+    descriptors = (request.document, request.pages, request.result)
+    with Child("tasks.extract.child", request, descriptors) as child:
+        started = time.monotonic()
+        code = child.wait(request.seconds)
+        if code is None:
+            allowed = request.seconds + SECONDS_PER_PAGE * _counted(pages)
+            code = child.wait(max(0.0, started + allowed - time.monotonic()))
+        return -signal.SIGKILL if code is None else code
+
+
+class Child:
+    """A child in a session of its own, for as long as the block lasts: then all of it ends.
+
+    Args:
+        request: a dataclass, written to its stdin as JSON; descriptors: those it inherits.
+        environment: added to this process's own.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        request: DataclassInstance,
+        descriptors: Sequence[int],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            env={**_environment(), **environment},
+            start_new_session=True,  # Ctrl-C is for us; the child ends with its pipe
+        )
+        _children.add(self._process)
+        assert self._process.stdin is not None
         with suppress(BrokenPipeError):
-            child.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
-            child.stdin.flush()
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(request.seconds)
-        allowed = request.seconds + SECONDS_PER_PAGE * _counted(pages)
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(max(0.0, started + allowed - time.monotonic()))
-        return -signal.SIGKILL
-    finally:
-        _children.discard(child)
-        child.kill()
-        child.wait()
-        if child.stdin is not None:
+            self._process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def wait(self, seconds: float) -> int | None:
+        """Return its exit status, None if it is not over by then."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        _children.discard(self._process)
+        _end(self._process)
+        self._process.wait()
+        if self._process.stdin is not None:
             with suppress(BrokenPipeError):
-                child.stdin.close()
+                self._process.stdin.close()
 
 
 def end_children() -> None:
     """Kill the children that parse now; whoever waits for one gets a SourceError."""
-    for child in _children.copy():
-        child.kill()
+    for process in _children.copy():
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child and what it has started: they are one group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _environment() -> dict[str, str]:

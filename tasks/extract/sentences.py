@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import sentencex
 
-_MAX_CHARS = 1000  # of a segment, which must be usable as one line
+MAX_CHARS = 1000  # of a segment, which must be usable as one line
 _ENOUGH_LETTERS = 40
 _SAMPLE = 6000
 _WORD = re.compile(r"[^\W\d_]+")
@@ -61,19 +61,20 @@ def _by_common_words(sample: str) -> str:
 def _by_model(sample: str) -> str:
     import py3langid  # its model takes most of a second to load: a third of a book's time
 
-    return str(py3langid.classify(sample)[0])
+    ranked = (str(code) for code, _ in py3langid.rank(sample))
+    return next((code for code in ranked if len(code) == 2), "und")  # ISO 639-1
 
 
 def _pieces(sentence: str, position: int) -> Iterator[tuple[int, str]]:
     """Cut what is too long for a line after a clause, else at a space, else anywhere."""
     start = 0
-    while len(sentence) - start > _MAX_CHARS:
-        window = sentence[start : start + _MAX_CHARS]
+    while len(sentence) - start > MAX_CHARS:
+        window = sentence[start : start + MAX_CHARS]
         ends = (
-            [match.end() for match in pattern.finditer(window, _MAX_CHARS // 2)]
+            [match.end() for match in pattern.finditer(window, MAX_CHARS // 2)]
             for pattern in (_CLAUSE_END, _SPACE)
         )
-        cut = next((found[-1] for found in ends if found), _MAX_CHARS)
+        cut = next((found[-1] for found in ends if found), MAX_CHARS)
         yield position + start, window[:cut]
         start += cut
     yield position + start, sentence[start:]
@@ -85,7 +86,7 @@ def _without_orphans(text: str, found: list[tuple[int, str]]) -> list[tuple[int,
     for position, sentence in found[1:]:
         before = text[starts[-1] : position]
         whole = any(map(str.isalpha, before)) and any(map(str.isalpha, sentence))
-        if whole or len(before) + len(sentence) > _MAX_CHARS:
+        if whole or len(before) + len(sentence) > MAX_CHARS:
             starts.append(position)
     cuts = [*starts, len(text)]
     return [(a, text[a:b].strip()) for a, b in pairwise(cuts) if text[a:b].strip()]

@@ -6,37 +6,41 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tasks.extract.formats import SUFFIXES
 from tasks.naming import as_uri, is_url, path_of, uri_of
 
 
-def find_sources(items: Sequence[str], base: Path) -> list[str]:
+def find_sources(items: Sequence[str], base: Path, results: Path | None = None) -> list[str]:
     """Return the uris of all documents, each once, in order.
 
-    A folder means the PDFs in it and below it, sorted; hidden ones and data/results are left
-    out. A path that does not exist, or a folder without PDFs, stays in the list, so that its
-    failure is recorded.
+    A folder means the documents in it and below it, sorted; hidden ones and what Lectern has
+    written are left out. A path that does not exist, or a folder without documents, stays in
+    the list, so that its failure is recorded.
 
     Args:
         base: the folder from which relative paths count.
+        results: Lectern's own, whose summaries are no sources.
     """
     found: dict[str, None] = {}
     for item in items:
         if item.strip():
             uri = as_uri(item, base)
-            below = [] if is_url(uri) else pdfs_below(path_of(uri))
+            below = [] if is_url(uri) else documents_below(path_of(uri), results)
             found.update(dict.fromkeys([*map(uri_of, below)] or [uri]))
     return list(found)
 
 
-def pdfs_below(folder: Path) -> Iterator[Path]:
+def documents_below(folder: Path, results: Path | None = None) -> Iterator[Path]:
     """Walk a folder in order; those that can't be read are passed over, as what is none is."""
     for parent, folders, files in os.walk(folder):
         here = Path(parent)
         folders[:] = sorted(
             name
             for name in folders
-            if not name.startswith(".") and not (here.name == "data" and name == "results")
+            if not name.startswith(".")
+            and not (here.name == "data" and name == "results")
+            and not (results and (here / name).absolute() == results)
         )
         for name in sorted(files):
-            if name.lower().endswith(".pdf") and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield here / name

@@ -99,7 +99,7 @@ def test_a_server_that_drips_is_given_up(
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("/page", "is not a PDF"),
+        ("/page", "holds no text"),
         ("/gone", "the server answered 404"),
         ("/big", "is larger than 2 MB"),
         ("/loop", "redirects more than 5 times"),

@@ -54,12 +54,13 @@ def test_same_content_has_the_same_id_under_any_name(read: Read) -> None:
     ("data", "problem"),
     [
         (b"", "is empty"),
-        (b"<html>no</html>", "is not a PDF"),
+        (b"<html>no</html>", "is not a PDF. Name a PDF itself, or rename it"),
+        (b"\x07\x00 no text at all \x01\x02\x03", "is not a PDF"),
         (b"%PDF-1.7\nnothing more", "is damaged"),
         (HELLO[: len(HELLO) // 3], "is damaged"),
         (encrypted(HELLO, "secret", "owner"), "is encrypted. Give its password"),
         (drawn([[]]), "is blank"),
-        (raw([PICTURE]), "holds no text, only images or drawings. Run `ocrmypdf"),
+        (raw([PICTURE]), "holds no text, only images or drawings. Give --ocr auto"),
     ],
 )
 def test_a_bad_file_gives_a_failed_row_with_its_remedy(
@@ -94,7 +95,7 @@ def test_a_folder_with_pdfs_is_told_from_one_without(read: Read, config: Setting
     """A person who names a folder hears what to name instead."""
     folder = Path(read(HELLO).source.uri).parent
 
-    assert "is a folder. Name a PDF in it." in extract(str(folder), config).source.error
+    assert "is a folder. Name a document in it." in extract(str(folder), config).source.error
 
 
 def test_a_full_disk_is_no_fault_of_the_source(
@@ -134,7 +135,7 @@ def test_pages_without_text_are_listed(read: Read) -> None:
 
     assert got.source.status == "partial"
     assert got.source.pages_without_text == (2, 4, 5)
-    assert "no text could be read on pages 2, 4–5 of 6. Run `ocrmypdf" in got.source.error
+    assert "no text could be read on pages 2, 4–5 of 6. Give --ocr auto" in got.source.error
 
 
 def test_empty_pages_are_no_loss(read: Read) -> None:

@@ -11,9 +11,9 @@ from tasks.extract import extract, find_sources
 from tasks.settings import Settings
 
 
-def test_folders_give_their_pdfs_in_order(tmp_path: Path) -> None:
+def test_folders_give_their_documents_in_order(tmp_path: Path) -> None:
     """Below it as well, whatever the case of the suffix; hidden ones and results left out."""
-    for name in ("b.pdf", "a/2.PDF", "a/1.pdf", ".x/no.pdf", ".no.pdf", "n.txt"):
+    for name in ("b.pdf", "a/2.PDF", "a/1.epub", ".x/no.pdf", ".no.pdf", "n.txt", "no.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "data/results").mkdir(parents=True)
@@ -21,7 +21,18 @@ def test_folders_give_their_pdfs_in_order(tmp_path: Path) -> None:
 
     found = find_sources(["."], tmp_path)
 
-    assert [str(tmp_path / name) for name in ("b.pdf", "a/1.pdf", "a/2.PDF")] == found
+    assert [str(tmp_path / name) for name in ("b.pdf", "n.txt", "a/1.epub", "a/2.PDF")] == found
+
+
+def test_lecterns_own_results_are_no_sources(tmp_path: Path) -> None:
+    """Wherever they are kept: a summary of summaries is nothing that anyone asked for."""
+    (tmp_path / "elsewhere/documents").mkdir(parents=True)
+    (tmp_path / "elsewhere/documents/summary.md").touch()
+    (tmp_path / "a.md").touch()
+
+    found = find_sources(["."], tmp_path, tmp_path / "elsewhere")
+
+    assert [str(tmp_path / "a.md")] == found
 
 
 def test_what_is_named_stays_once(tmp_path: Path) -> None:
@@ -34,7 +45,7 @@ def test_what_is_named_stays_once(tmp_path: Path) -> None:
     assert [str(tmp_path / "a.pdf"), url, str(tmp_path / "gone.pdf")] == found
 
 
-def test_a_folder_without_pdfs_stays(tmp_path: Path) -> None:
+def test_a_folder_without_documents_stays(tmp_path: Path) -> None:
     """Among others it would else be left out without a word; here it gets its failed row."""
     (tmp_path / "a.pdf").touch()
     (tmp_path / "empty" / "deep").mkdir(parents=True)

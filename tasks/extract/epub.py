@@ -1,0 +1,145 @@
+"""EPUB books to blocks: the chapters in the order in which the book lists them.
+
+Owns the way from the container to the package to its spine, and the names that the table of
+contents gives to chapters without a heading. What a chapter shows is HTML's business.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from urllib.parse import unquote, urldefrag
+from xml.etree import ElementTree
+
+from tasks.errors import SourceError
+from tasks.extract.archive import Archive, open_archive
+from tasks.extract.characters import clean
+from tasks.extract.decoding import declared_by_html, decode
+from tasks.extract.html_text import blocks_of
+from tasks.extract.pieces import Parsed, is_title
+from tasks.extract.unpaged import Block, to_parsed
+
+_CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+_FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")  # no DRM
+_PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
+_ANY = "{*}"  # of whatever namespace: old books have others, or none
+
+
+@dataclass(frozen=True)
+class _Package:
+    """What a book says of itself.
+
+    Attributes:
+        spine: the files of its chapters, in reading order.
+        names: of chapters, by their file, as the table of contents has them.
+    """
+
+    title: str
+    language: str
+    spine: tuple[str, ...]
+    names: Mapping[str, str]
+
+
+def parse_epub(data: bytes) -> Parsed:
+    """Read a book.
+
+    Raises:
+        SourceError: it is damaged, protected by DRM or unpacks to too much.
+    """
+    with open_archive(data) as archive:
+        try:
+            package = _package(archive)
+        except (KeyError, ElementTree.ParseError, AttributeError) as error:
+            problem = "is damaged: its list of chapters can't be read"
+            raise SourceError(
+                "", problem, "Try `ebook-convert FILE book.epub` of calibre"
+            ) from error
+        _refuse_encrypted(archive, package.spine)
+        blocks = list(chain.from_iterable(_chapters(archive, package)))
+    title = package.title if is_title(package.title) else ""
+    return to_parsed(blocks, title, package.language)
+
+
+def _package(archive: Archive) -> _Package:
+    container = ElementTree.fromstring(archive.read(_CONTAINER))
+    path = container.find(f".//{_ANY}rootfile").attrib["full-path"]  # type: ignore[union-attr]
+    root = ElementTree.fromstring(archive.read(path))
+    items = {item.get("id", ""): item for item in root.iter(f"{_ANY}item")}
+    navigation = [i for i in items.values() if "nav" in (i.get("properties") or "").split()]
+    contents = root.find(f"{_ANY}spine").get("toc", "")  # type: ignore[union-attr]
+    navigation += [items[contents]] if contents in items else []
+    chapters = [items.get(each.get("idref", "")) for each in root.iter(f"{_ANY}itemref")]
+    spine = [
+        _resolve(path, item)
+        for item in chapters
+        if item is not None
+        and item not in navigation
+        and item.get("media-type", _PAGES[0]) in _PAGES
+    ]
+    return _Package(
+        clean(root.findtext(f".//{_ANY}title") or ""),
+        clean(root.findtext(f".//{_ANY}language") or ""),
+        tuple(dict.fromkeys(name for name in spine if name in archive.names)),
+        _names(archive, [_resolve(path, item) for item in navigation]),
+    )
+
+
+def _resolve(base: str, item: ElementTree.Element) -> str:
+    return _join(base, item.get("href", ""))
+
+
+def _join(base: str, href: str) -> str:
+    target = unquote(urldefrag(href).url)
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), target)) if target else base
+
+
+def _names(archive: Archive, navigation: list[str]) -> dict[str, str]:
+    """Return the first name that the table of contents has for each file."""
+    names: dict[str, str] = {}
+    for path in navigation:
+        try:
+            root = ElementTree.fromstring(archive.read(path))
+        except (KeyError, ElementTree.ParseError):
+            continue
+        for point in root.iter(f"{_ANY}navPoint"):
+            content, label = point.find(f"{_ANY}content"), point.findtext(f".//{_ANY}text")
+            if content is not None:
+                names.setdefault(_join(path, content.get("src", "")), clean(label or ""))
+        for link in root.iter(f"{_ANY}a"):
+            names.setdefault(_join(path, link.get("href", "")), clean("".join(link.itertext())))
+    return names
+
+
+def _chapters(archive: Archive, package: _Package) -> Iterator[list[Block]]:
+    for path in package.spine:
+        data = archive.read(path)
+        yield _named(blocks_of(decode(data, declared_by_html(data))), package.names.get(path, ""))
+
+
+def _named(blocks: list[Block], name: str) -> list[Block]:
+    """Give a chapter without a heading the name that the table of contents has for it."""
+    if not name or not blocks or any(block.role == "heading" for block in blocks):
+        return blocks
+    repeated = clean(blocks[0].text).casefold() == name.casefold()
+    return [Block(name, "heading", 1), *blocks[repeated:]]
+
+
+def _refuse_encrypted(archive: Archive, spine: tuple[str, ...]) -> None:
+    if _ENCRYPTION not in archive.names:
+        return
+    try:
+        root = ElementTree.fromstring(archive.read(_ENCRYPTION))
+    except ElementTree.ParseError:
+        return
+    for data in root.iter(f"{_ANY}EncryptedData"):
+        method, target = (
+            data.find(f"{_ANY}EncryptionMethod"),
+            data.find(f".//{_ANY}CipherReference"),
+        )
+        algorithm = method.get("Algorithm", "") if method is not None else ""
+        uri = unquote(target.get("URI", "")) if target is not None else ""
+        if algorithm not in _FONTS and (not uri or uri in spine):
+            problem = "is protected by DRM: its chapters are encrypted"
+            raise SourceError("", problem, "Get the book without DRM; Lectern can't open it")

@@ -1,0 +1,61 @@
+"""Word documents (.docx) to blocks, by way of the HTML that mammoth makes of them.
+
+Headings, lists, tables, footnotes, endnotes and text boxes come along; headers, footers,
+comments and equations do not.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from xml.etree import ElementTree
+
+import mammoth
+
+from tasks.errors import SourceError
+from tasks.extract.archive import Archive, open_archive
+from tasks.extract.characters import clean
+from tasks.extract.html_text import blocks_of
+from tasks.extract.pieces import Parsed, is_title
+from tasks.extract.unpaged import to_parsed
+
+# Styles that are headings without saying so, in the order of what they are.
+_STYLES = """
+p[style-name='Title'] => h1:fresh
+p[style-name='Subtitle'] => p:fresh
+p[style-name^='toc '] => nav > p:fresh
+p[style-name^='TOC '] => nav > p:fresh
+p[style-name='TOC Heading'] => nav > p:fresh
+"""
+_BACK = re.compile(r'<a href="#(?:footnote|endnote)-ref-[^"]*">↑</a>')
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+
+
+def parse_docx(data: bytes) -> Parsed:
+    """Read a Word document.
+
+    Raises:
+        SourceError: it is damaged, encrypted or unpacks to too much.
+    """
+    with open_archive(data) as archive:
+        own = _own_title(archive)
+    try:
+        made = mammoth.convert_to_html(
+            io.BytesIO(data),
+            style_map=_STYLES,
+            convert_image=mammoth.images.img_element(lambda image: {}),
+        )
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever mammoth stumbles over: it has no errors of its own
+        problem = f"is damaged: it can't be read as a Word document ({type(error).__name__})"
+        raise SourceError("", problem, "Open it in a word processor and save it anew") from error
+    return to_parsed(blocks_of(_BACK.sub("", made.value)), own if is_title(own) else "")
+
+
+def _own_title(archive: Archive) -> str:
+    try:
+        found = ElementTree.fromstring(archive.read("docProps/core.xml")).findtext(_TITLE)
+    except (KeyError, ElementTree.ParseError):
+        return ""
+    return clean(found or "")
