@@ -1,7 +1,7 @@
 """Lines joined into running text: hyphenated words, Latin with spaces, CJK without.
 
 Pure over strings. What becomes of a hyphen at the end of a line is decided by the document's
-own words.
+own words, and where these say nothing by those of its language.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tasks.extract import dictionary
 from tasks.extract.characters import HYPHEN, is_cjk
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
@@ -19,16 +20,34 @@ _CJK_MARKS = frozenset("，。；：！？、（）《》「」『』【】")
 _CONNECTIVES = frozenset({"and", "or", "und", "oder", "bzw", "bis", "et", "ou", "to"})
 
 
+# Write compounds as one word: a hyphen of their own stands before a capital only.
+_CLOSED = frozenset({"de", "nl", "sv", "da", "no", "nb", "fi", "hu"})
+# Words, too, but at the end of a line rather parts of longer ones.
+_BEGINNINGS = frozenset({"re", "con", "pro", "in", "an", "be", "de", "dis", "en", "com", "per"})
+_ENDINGS = frozenset({"able", "age", "ant", "ate", "ing", "less", "ness", "ship", "ties", "ting"})
+_MET = 51  # times; the lists give 50 to words that are known but were not met
+_SHORT, _SHORT_MET = 3, 5000  # letters: rare words as short as that are parts of others, too
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of a document, lower case, and its compounds with a hyphen."""
+    """The words of a document, lower case, its compounds with a hyphen, and its language."""
 
     words: frozenset[str]
     compounds: frozenset[str]
     prefixes: frozenset[str]
+    language: str = "und"
+
+    def knows(self, word: str) -> bool:
+        return word in self.words or bool(dictionary.count(word, self.language))
+
+    def has_part(self, word: str) -> bool:
+        """Say whether a word can be a part of a compound that is written with a hyphen."""
+        met = dictionary.count(word, self.language)
+        return met >= (_SHORT_MET if len(word) <= _SHORT else _MET)
 
     @classmethod
-    def of(cls, lines: Iterable[str]) -> Vocabulary:
+    def of(cls, lines: Iterable[str], language: str = "und") -> Vocabulary:
         """Collect the words of lines, but for those that a line's end may have broken."""
         words: set[str] = set()
         broken = False
@@ -39,7 +58,9 @@ class Vocabulary:
             words.update(rest[:-1] if broken else rest)
         compounds = {word for word in words if "-" in word}
         prefixes = {compound.partition("-")[0] for compound in compounds}
-        return cls(frozenset(words - compounds), frozenset(compounds), frozenset(prefixes))
+        return cls(
+            frozenset(words - compounds), frozenset(compounds), frozenset(prefixes), language
+        )
 
 
 def join(text: str, line: str, vocabulary: Vocabulary) -> str:
@@ -66,18 +87,32 @@ def finish(text: str) -> str:
 
 
 def _rejoin(stem: str, left: str, right: str, line: str, vocabulary: Vocabulary) -> str:
+    goes_on = line[len(right) : len(right) + 1] == "-"
+    if right in _CONNECTIVES and not goes_on and not vocabulary.knows(left.lower() + right):
+        return f"{stem}- {line}"
+    chained = goes_on or stem[: -len(left)].endswith("-")
+    kept = _keeps_hyphen(left, right, vocabulary, chained=chained)
+    return f"{stem}-{line}" if kept else stem + line
+
+
+def _keeps_hyphen(left: str, right: str, vocabulary: Vocabulary, *, chained: bool) -> bool:
     low_left, low_right = left.lower(), right.lower()
     joined, compound = low_left + low_right, f"{low_left}-{low_right}"
-    if right in _CONNECTIVES and joined not in vocabulary.words:
-        return f"{stem}- {line}"
-    if joined in vocabulary.words and compound not in vocabulary.compounds:
-        return stem + line
-    kept = compound in vocabulary.compounds or (
-        low_left in vocabulary.prefixes and low_right in vocabulary.words
-    )
-    if kept or (right[0].isupper() and not (left + right).isupper()):
-        return f"{stem}-{line}"
-    return stem + line
+    if compound in vocabulary.compounds or joined in vocabulary.words:
+        return compound in vocabulary.compounds
+    if right[0].isupper() and not (left + right).isupper():
+        return True
+    if vocabulary.knows(joined):
+        return False
+    if low_left in vocabulary.prefixes and low_right in vocabulary.words:
+        return True
+    if dictionary.count(compound, vocabulary.language):
+        return True
+    if vocabulary.language in _CLOSED:
+        return False
+    if not chained and (low_left in _BEGINNINGS or low_right in _ENDINGS):
+        return False
+    return vocabulary.has_part(low_left) and vocabulary.has_part(low_right)
 
 
 def _is_broken_address(text: str, line: str) -> bool:

@@ -17,6 +17,7 @@ from tasks.extract.pages import Line
 _MIN_LINES = 5  # on each side of a gutter
 _MIN_CHARS = 16  # of a column's middling line; cells of tables are shorter
 _MIN_FILL = 0.75  # of the column's width, by its middling line; cells leave more empty
+_INITIAL = 1.5  # times the size of the line
 _MAX_CROSSING = 0.35  # of all lines may run across a gutter (titles, figures)
 
 
@@ -109,12 +110,28 @@ def _merge(lines: Sequence[Line]) -> list[Line]:
         last = merged[-1] if merged else None
         if last is not None and last.row == line.row:
             merged[-1] = _joined(last, line, " ", cells=last.cells + 1)
+        elif last is not None and _is_initial(last, line):
+            merged[-1] = replace(line, text=last.text + line.text, x0=last.x0)
         elif last is not None and _touches(last, line):
             space = " " if line.x0 - last.x1 > 0.15 * line.size else ""
             merged[-1] = _joined(last, line, space, cells=last.cells)
         else:
             merged.append(line)
     return merged
+
+
+def _is_initial(last: Line, line: Line) -> bool:
+    """Say whether a line is one large letter, with the rest of its word beside it."""
+    return (
+        len(last.text) == 1
+        and len(line.text) >= _MIN_CHARS
+        and last.text.isalpha()
+        and last.size > _INITIAL * line.size > 0
+        and line.text[0].isalpha()
+        and last.y0 < line.y1
+        and line.y0 < last.y1
+        and 0 <= line.x0 - last.x1 < 1.5 * line.size
+    )
 
 
 def _touches(last: Line, line: Line) -> bool:

@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pypdfium2 as pdfium
@@ -26,8 +26,10 @@ _RAW_LINE = re.compile(rf"[^\r\n{_HYPHEN_MARKS}]*(?:[{_HYPHEN_MARKS}]|\r\n|\r|\n
 _BOLD_NAME = re.compile(rb"bold|black|heavy|semib|demi|cmbx|sfbx|-b$", re.IGNORECASE)
 _MONO_NAME = re.compile(rb"mono|courier|consol|cmtt|sftt|typewriter|menlo|code", re.IGNORECASE)
 _MAX_BOOKMARKS = 20_000
+_MAX_NAME = 500  # characters
 _FIXED_PITCH, _FORCE_BOLD = 1 << 0, 1 << 18
 _RULE = re.compile(r"[\s.·…_=–—-]{4,}")  # drawn with characters
+_INITIAL = 1.5  # times the size of the line: a large letter that begins it
 _GAP = 1.5  # times the line's height: a gap this wide parts columns or cells
 _SCANNED = 0.5  # of the page's area under images
 
@@ -36,19 +38,10 @@ _SCANNED = 0.5  # of the page's area under images
 class _Geometry:
     """Turns PDFium's coordinates into those of the page as displayed."""
 
-    rotation: int
     left: float
-    bottom: float
-    right: float
     top: float
 
     def box(self, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
-        if self.rotation == 90:
-            return y0 - self.bottom, x0 - self.left, y1 - self.bottom, x1 - self.left
-        if self.rotation == 180:
-            return self.right - x1, y0 - self.bottom, self.right - x0, y1 - self.bottom
-        if self.rotation == 270:
-            return self.top - y1, self.right - x1, self.top - y0, self.right - x0
         return x0 - self.left, self.top - y1, x1 - self.left, self.top - y0
 
 
@@ -56,7 +49,7 @@ def read_bookmarks(document: pdfium.PdfDocument) -> list[Bookmark]:
     """Read the outline; entries that lead nowhere are left out."""
     found = []
     for entry in itertools.islice(document.get_toc(), _MAX_BOOKMARKS):
-        destination, title = entry.get_dest(), clean(entry.get_title())
+        destination, title = entry.get_dest(), _named(entry.get_title)
         index = destination.get_index() if destination else None
         if index is not None and title:
             mode, view = destination.get_view()
@@ -67,12 +60,21 @@ def read_bookmarks(document: pdfium.PdfDocument) -> list[Bookmark]:
 
 
 def read_title(document: pdfium.PdfDocument) -> str:
-    return clean(document.get_metadata_value("Title"))
+    return _named(lambda: document.get_metadata_value("Title"))
 
 
 def read_label(document: pdfium.PdfDocument, index: int) -> str:
     """What the document calls page `index` (from 1), or that number."""
-    return clean(document.get_page_label(index - 1)) or str(index)
+    return _named(lambda: document.get_page_label(index - 1)) or str(index)
+
+
+def _named(read: Callable[[], str]) -> str:
+    """Clean a title or label; pypdfium2 refuses one that is no UTF-16, and no length is bounded."""
+    try:
+        text = read()
+    except UnicodeDecodeError as error:
+        text = error.object.decode("utf-16-le", "ignore")
+    return clean(text[:_MAX_NAME])
 
 
 def read_page(document: pdfium.PdfDocument, index: int, label: str) -> Page:
@@ -81,13 +83,13 @@ def read_page(document: pdfium.PdfDocument, index: int, label: str) -> Page:
     Raises:
         pdfium.PdfiumError: the page can't be loaded.
     """
-    page = document[index - 1]
+    page = _upright(document, index - 1)
     try:
         width, height = page.get_size()
         text_page = page.get_textpage()
         try:
-            geometry = _Geometry(page.get_rotation(), *page.get_bbox())
-            reader = _Reader(text_page, geometry, index)
+            left, _, _, top = page.get_bbox()
+            reader = _Reader(text_page, _Geometry(left, top), index)
             lines = tuple(reader.lines())
         finally:
             text_page.close()
@@ -98,6 +100,31 @@ def read_page(document: pdfium.PdfDocument, index: int, label: str) -> Page:
         return Page(index, label, width, height, lines, blank, scanned, unmapped)
     finally:
         page.close()
+
+
+def _upright(document: pdfium.PdfDocument, position: int) -> pdfium.PdfPage:
+    """Load a page; one that is to be shown turned has its content turned instead.
+
+    PDFium finds lines and hyphens in the order in which they are drawn, and by how they lie on
+    the page as it is drawn.
+    """
+    page = document[position]
+    rotation = page.get_rotation()
+    if not rotation:
+        return page
+    width, height = page.get_size()
+    left, bottom, right, top = page.get_bbox()
+    turn = {
+        90: (0, -1, 1, 0, -bottom, right),
+        180: (-1, 0, 0, -1, right, top),
+        270: (0, 1, -1, 0, top, -left),
+    }[rotation]
+    pdfium_c.FPDFPage_TransFormWithClip(page.raw, pdfium_c.FS_MATRIX(*turn), None)
+    page.set_mediabox(0, 0, width, height)
+    page.set_cropbox(0, 0, width, height)
+    page.set_rotation(0)
+    page.close()
+    return document[position]
 
 
 def _image_share(page: pdfium.PdfPage, area: float) -> float:
@@ -147,7 +174,7 @@ class _Reader:
         text = clean(raw.rstrip("\r\n").rstrip(_HYPHEN_MARKS))
         if not text or _RULE.fullmatch(text):
             return None
-        if raw[-1] in _HYPHEN_MARKS:
+        if raw[-1] in _HYPHEN_MARKS or raw.rstrip().endswith(HYPHEN):
             text += HYPHEN
         first, last = start + len(raw) - len(raw.lstrip()), end - 1
         while last > start and (self.text[last].isspace() or self.text[last] in _HYPHEN_MARKS):
@@ -160,6 +187,8 @@ class _Reader:
         size, bold, mono = self._font(letter)
         if last > letter:
             end_size, end_bold, end_mono = self._font(last)
+            if size > _INITIAL * end_size and self.text[first : first + 2].isalpha():
+                size, bold, mono = self._font(first + 1)
             size, bold, mono = max(size, end_size), bold and end_bold, mono and end_mono
         return Line(text, self.page, x0, y0, x1, y1, size, bold, mono, row)
 
@@ -185,8 +214,6 @@ class _Reader:
 
     def _gaps(self) -> list[int]:
         """Text indices at which a wide gap within a line ends."""
-        if self.geometry.rotation:
-            return []
         gaps = []
         previous: tuple[float, float, float] | None = None
         for k in range(pdfium_c.FPDFText_CountRects(self.text_page, 0, -1)):
