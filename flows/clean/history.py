@@ -57,17 +57,27 @@ def finished_runs(settings: Settings) -> Iterator[tuple[str, float]]:
         yield f"run {name}, {state}, {moment:%Y-%m-%d %H:%M} UTC", moment.timestamp()
 
 
-def remove_runs(settings: Settings, older_than_s: float) -> None:
+def database_bytes(settings: Settings) -> int:
+    """Return what the database takes on the disk."""
+    path = database(settings)
+    parts = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm"))
+    return sum(part.stat().st_size for part in parts if part.is_file())
+
+
+def remove_runs(settings: Settings, older_than_s: float) -> int:
     """Remove the runs that ended so long ago, with their logs, artifacts and events.
+
+    Returns:
+        The bytes by which the database is smaller.
 
     Raises:
         StorageError: it failed; the message names the log.
     """
-    seconds = str(max(older_than_s, SHORTEST_S))
-    log = log_file(settings, "clean")
+    seconds = int(max(older_than_s, SHORTEST_S))
+    log, before = log_file(settings, "clean"), database_bytes(settings)
     own = {
-        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": seconds,
-        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": seconds,
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(seconds),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"PT{seconds}S",  # another type of Prefect's
     }
     with log.open("ab") as output:
         done = subprocess.run(
@@ -78,24 +88,25 @@ def remove_runs(settings: Settings, older_than_s: float) -> None:
     if done.returncode != 0:
         problem = "the old runs could not be removed"
         raise StorageError(str(database(settings)), problem, f"The log says why: {log}")
-
-
-async def _vacuum() -> None:
-    from prefect.server.database import provide_database_interface
-    from prefect.server.services import db_vacuum
-
-    db = provide_database_interface()
-    await db.create_db()  # it may be an older Prefect's
-    await db_vacuum.vacuum_old_flow_runs(db=db)
-    await db_vacuum.vacuum_orphaned_logs(db=db)
-    await db_vacuum.vacuum_orphaned_artifacts(db=db)
-    await db_vacuum.vacuum_stale_artifact_collections(db=db)
-    await db_vacuum.vacuum_old_events(db=db)
+    return max(0, before - database_bytes(settings))
 
 
 def main(path: str) -> None:
     """Remove what the environment says is old, and give the room back to the disk."""
-    asyncio.run(_vacuum())
+    # Before there is an event loop: Prefect runs one of its own while it is imported.
+    from prefect.server.database import provide_database_interface
+    from prefect.server.services import db_vacuum
+
+    async def vacuum() -> None:
+        db = provide_database_interface()
+        await db.create_db()  # it may be an older Prefect's
+        await db_vacuum.vacuum_old_flow_runs(db=db)
+        await db_vacuum.vacuum_orphaned_logs(db=db)
+        await db_vacuum.vacuum_orphaned_artifacts(db=db)
+        await db_vacuum.vacuum_stale_artifact_collections(db=db)
+        await db_vacuum.vacuum_old_events(db=db)
+
+    asyncio.run(vacuum())
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("VACUUM")
 

@@ -58,7 +58,7 @@ def remove(settings: Settings, found: Found, older_than_s: float) -> Removed:
     with _kept_away(settings, {user for kind in chosen for user in KINDS[kind].users}):
         for kind in chosen:
             if kind is Kind.history:
-                remove_runs(settings, older_than_s)
+                removed.n_bytes += remove_runs(settings, older_than_s)
                 removed.n_items += len(found[kind])
             else:
                 for item in found[kind]:

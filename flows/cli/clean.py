@@ -140,12 +140,10 @@ def _print_json(config: Settings, found: Found) -> None:
 
 def _kind_bytes(config: Settings, kind: Kind, found: Found) -> int:
     """Return the size of a kind: of the history, that of the database, whatever is in it."""
-    from flows.clean.history import database
+    from flows.clean.history import database_bytes
 
     if kind is Kind.history:
-        path = database(config)
-        parts = (path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm"))
-        return sum(part.stat().st_size for part in parts if part.is_file())
+        return database_bytes(config)
     return _bytes({kind: found[kind]})
 
 
