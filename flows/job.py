@@ -31,7 +31,7 @@ from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.land import Ledger, cost_of, land_document, land_source, write_index
 from tasks.land.files import tidy
 from tasks.pool.spec import ModelSpec
-from tasks.records import Document, Generation, Request
+from tasks.records import Document, Generation, OcrMode, Request
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -54,12 +54,14 @@ class SummaryJob:
         *,
         again: bool = False,
         password: str | None = None,
+        ocr: OcrMode | None = None,
         prompt_dir: Path | None = None,
         flow_run_id: str = "",
     ) -> None:
         self._settings, self._spec, self._options = settings, spec, options
         self._asker, self._progress = asker, progress
         self._again, self._password, self._flow_run_id = again, password, flow_run_id
+        self._ocr: OcrMode | None = ocr
         self._prompts = prompt_library(settings, prompt_dir)
         self._ledger = Ledger(settings.results)
         self._read: dict[str, Extracted] = {}
@@ -69,7 +71,10 @@ class SummaryJob:
 
     def read(self, uri: str) -> Reading:
         """Extract a source, land what was found, and plan its summary."""
-        extracted = extract(uri, self._settings, password=self._password, progress=self._go_on)
+        extracted = extract(
+            uri, self._settings, password=self._password, ocr=self._ocr, progress=self._heard
+        )
+        self._progress.reading("")
         self._go_on()
         source = replace(extracted.source, read_at=datetime.now(UTC))
         land_source(self._settings.results, replace(extracted, source=source))
@@ -79,6 +84,13 @@ class SummaryJob:
         wanted = plan(extracted, self._spec, self._prompts, self._options, self._settings)
         self._claims.take(wanted.document_id)
         return Reading(source, wanted)
+
+    def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
+        """Tell how far the reading is, where it takes long: fetching, recognising text."""
+        self._go_on()
+        if not text.startswith("reading "):
+            size = f": {done_bytes >> 20} of {total_bytes >> 20} MB" if total_bytes else ""
+            self._progress.reading(f"{text}{size}")
 
     def _go_on(self, *_: object) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""

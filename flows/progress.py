@@ -28,6 +28,7 @@ class Snapshot:
             calls_foreseen: about how many follow from the answers to these.
         tokens_per_s: read and written, since the model is there; 0 before.
         seconds_left: None as long as nothing is known.
+        reading: what reading a source is at, where that takes long; else "".
         doing: what the first answer waits for, such as a model that is loaded; else "".
     """
 
@@ -41,6 +42,7 @@ class Snapshot:
     tokens_per_s: float
     seconds_left: float | None
     doing: str = ""
+    reading: str = ""
     calls_foreseen: int = 0
 
     @property
@@ -104,7 +106,7 @@ class Progress:
         self._prompt_tokens_known = 0
         self._foreseen: dict[int, Foreseen] = {}
         self._started: float | None = None
-        self._doing = ""
+        self._doing = self._reading = ""
 
     def planned(self, requests: Sequence[Request]) -> None:
         """Count requests that will be asked."""
@@ -125,6 +127,11 @@ class Progress:
         """Note what follows a source's planned requests, instead of what was foreseen before."""
         with self._lock:
             self._foreseen[source] = calls
+
+    def reading(self, text: str) -> None:
+        """Note what reading a source is at; "": nothing worth a word."""
+        with self._lock:
+            self._reading = text
 
     def doing(self, text: str) -> None:
         """Note what the first answer waits for; "": for nothing else."""
@@ -160,6 +167,7 @@ class Progress:
                 tokens_per_s=rate,
                 seconds_left=self._tokens_left() / rate if rate > 0 else None,
                 doing=self._doing,
+                reading=self._reading,
                 calls_foreseen=sum(each.calls for each in self._foreseen.values()),
             )
 
@@ -180,7 +188,8 @@ def in_words(snapshot: Snapshot) -> str:
     What matters most comes first: Prefect's UI cuts the line short.
     """
     if snapshot.sources_read < snapshot.sources and not snapshot.calls_known:
-        return _lowered(_extracting(snapshot).name)
+        name = _lowered(_extracting(snapshot).name)
+        return f"{name}, {snapshot.reading}" if snapshot.reading else name
     parts = []
     if snapshot.seconds_left is not None:
         parts.append(f"about {duration(snapshot.seconds_left)} left")
@@ -188,6 +197,8 @@ def in_words(snapshot: Snapshot) -> str:
         parts.append(snapshot.doing)
     if snapshot.calls_known:
         parts.append(f"{_calls(snapshot)} answers")
+    if snapshot.reading:
+        parts.append(snapshot.reading)
     if snapshot.calls:
         parts.append(f"{snapshot.tokens_per_s:,.0f} tokens/s")
     if snapshot.sources > 1 or not snapshot.calls_known:

@@ -9,6 +9,7 @@ Prefect how it ended.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
@@ -32,7 +33,7 @@ from tasks.generate.summarize import SummaryOptions
 from tasks.land import statistics
 from tasks.pool.models import absolute_name
 from tasks.pool.spec import load_spec
-from tasks.records import Request, SummaryLength
+from tasks.records import OcrMode, Request, SummaryLength
 from tasks.settings import PROJECT_ROOT, settings
 
 
@@ -48,23 +49,25 @@ def summarize_pdf(
     length: SummaryLength = "medium",
     again: bool = False,
     password: SecretStr | None = None,
+    ocr: OcrMode | None = None,
     prompt_dir: str | None = None,
 ) -> State[Any]:
-    """Summarise PDFs: every statement with its page, every call of the model in a table.
+    """Summarise documents: every statement with its page, every call of the model in a table.
 
     Args:
-        sources: PDF files, folders or URLs; relative paths count from the project's folder.
+        sources: Documents, folders or URLs; relative paths count from the project's folder.
         model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
         language: Of the summary: en, zh, …; auto is the document's own.
         length: Of the summary; outline is a list under the document's own headings.
         again: Ask anew what the tables already hold.
         password: Opens encrypted PDFs. Whoever can log in to Prefect can read what is given here.
+        ocr: Which pages of PDFs are recognised: auto (those without text), always, never.
         prompt_dir: A folder whose prompt files replace the project's.
     """
     config = settings()
     page = RunPage(str(flow_run.id), watcher.get())
     try:
-        uris = _find(sources)
+        uris = _find(sources, config.results)
         spec = load_spec(absolute_name(model or config.model, PROJECT_ROOT), config, page.fetched)
         page.note(spec.note)
         progress = Progress(len(uris))
@@ -77,6 +80,7 @@ def summarize_pdf(
                 progress,
                 again=again,
                 password=password.get_secret_value() if password else None,
+                ocr=ocr,
                 prompt_dir=PROJECT_ROOT / prompt_dir if prompt_dir else None,
                 flow_run_id=page.flow_run_id,
             )
@@ -116,10 +120,10 @@ def _ask(label: str, work: Callable[[str], None]) -> None:
     work(str(task_run.id))
 
 
-def _find(sources: Sequence[str]) -> list[str]:
-    uris = find_sources(sources, PROJECT_ROOT)
+def _find(sources: Sequence[str], results: Path) -> list[str]:
+    uris = find_sources(sources, PROJECT_ROOT, results)
     if not uris:
-        raise SourceError(", ".join(sources) or "sources", "no PDF is there", "Name PDF files")
+        raise SourceError(", ".join(sources) or "sources", "no document is there", "Name documents")
     return uris
 
 

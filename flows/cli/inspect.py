@@ -15,6 +15,8 @@ from flows.cli.options import (
     Length,
     LengthOption,
     Model,
+    Ocr,
+    OcrOption,
     Password,
     Prompts,
     absolute_model,
@@ -27,20 +29,25 @@ if TYPE_CHECKING:
     from tasks.extract import Extracted
 
 
-def extract(file: File, password: Password = None, as_json: Json = False) -> None:
-    """Show the numbered segments of a PDF, with their pages and headings.
+def extract(
+    file: File, password: Password = None, ocr: OcrOption = None, as_json: Json = False
+) -> None:
+    """Show the numbered segments of a document, with their pages or paragraphs and headings.
 
     lectern extract paper.pdf --json | head -3
     """
-    for segment in _extracted(file, password).segments:
+    for segment in _extracted(file, password, ocr).segments:
         if as_json:
             _print_json(
                 n=segment.n, page=segment.page, page_label=segment.page_label,
-                heading_path=segment.heading_path, kind=segment.kind, text=segment.text,
+                paragraph=segment.paragraph, heading_path=segment.heading_path,
+                kind=segment.kind, text=segment.text,
             )  # fmt: skip
         else:
             mark = {"sentence": " ", "heading": "#"}.get(segment.kind, segment.kind[0])
-            typer.echo(f"p. {segment.page_label:>4} {mark} [{segment.n}] {segment.text}")
+            page = segment.page is not None
+            place = f"p. {segment.page_label:>4}" if page else f"¶ {segment.paragraph:>5}"
+            typer.echo(f"{place} {mark} [{segment.n}] {segment.text}")
 
 
 def chunks(
@@ -49,10 +56,11 @@ def chunks(
     language: Language = None,
     length: LengthOption = Length.medium,
     password: Password = None,
+    ocr: OcrOption = None,
     prompts: Prompts = None,
     as_json: Json = False,
 ) -> None:
-    """Show what the model would be shown of a PDF: its chunks, exactly counted.
+    """Show what the model would be shown of a document: its chunks, exactly counted.
 
     lectern chunks paper.pdf --model ~/models/qwen2.5-1.5b-instruct-q4_0.gguf
     """
@@ -63,7 +71,7 @@ def chunks(
 
     config = settings()
     make_folder(config.home)
-    extracted = _extracted(file, password)
+    extracted = _extracted(file, password, ocr)
     with Terminal() as terminal:
         spec = load_spec(absolute_model(model) or config.model, config, terminal.fetched)
     options = SummaryOptions(language=language or config.language, length=length.value)
@@ -109,13 +117,17 @@ def stats(
         print_table(*found.coverage_table())
 
 
-def _extracted(file: str, password: str | None) -> Extracted:
+def _extracted(file: str, password: str | None, ocr: Ocr | None) -> Extracted:
     from flows.terminal import Terminal
     from tasks.extract import extract as read
 
     with Terminal() as terminal:
         extracted = read(
-            as_uri(file, Path.cwd()), settings(), password=password, progress=terminal.fetched
+            as_uri(file, Path.cwd()),
+            settings(),
+            password=password,
+            ocr=ocr.value if ocr else None,
+            progress=terminal.fetched,
         )
     source = extracted.source
     if source.status == "failed":

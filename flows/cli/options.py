@@ -18,6 +18,14 @@ class Length(StrEnum):
     outline = "outline"
 
 
+class Ocr(StrEnum):
+    """Which pages of a PDF have their text recognised."""
+
+    auto = "auto"
+    always = "always"
+    never = "never"
+
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -39,12 +47,24 @@ LengthOption = Annotated[
 Password = Annotated[
     str | None, typer.Option("--password", metavar="TEXT", help="Opens encrypted PDFs.")
 ]
+OcrOption = Annotated[
+    Ocr | None,
+    typer.Option(
+        "--ocr", show_default="the setting `ocr`",
+        help="Recognise text in PDFs: on pages without any, on all, on none. Needs ocrmypdf.",
+    ),
+]  # fmt: skip
 Prompts = Annotated[
     Path | None,
     typer.Option("--prompts", metavar="FOLDER", help="Prompt files that replace the project's."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-File = Annotated[str, typer.Argument(metavar="FILE", help="A PDF file or URL.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="A PDF, EPUB, Word, HTML, Markdown or text file, or a URL."
+    ),
+]
 
 
 def absolute_model(name: str | None) -> str | None:

@@ -12,6 +12,7 @@ from flows.cli.options import (
     Length,
     LengthOption,
     Model,
+    OcrOption,
     Password,
     Prompts,
     absolute_model,
@@ -23,12 +24,13 @@ from tasks.settings import settings
 def summarize(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="PDF files, folders with PDFs, and URLs."),
+        typer.Argument(metavar="SOURCE", help="Documents, folders with documents, and URLs."),
     ],
     model: Model = None,
     language: Language = None,
     length: LengthOption = Length.medium,
     password: Password = None,
+    ocr: OcrOption = None,
     again: Annotated[
         bool, typer.Option("--again", help="Ask anew what the tables already hold.")
     ] = False,
@@ -37,7 +39,9 @@ def summarize(
         bool, typer.Option("--verbose", "-v", help="Log to the terminal, not to a file.")
     ] = False,
 ) -> None:
-    """Summarise PDFs: every statement with the page it rests on.
+    """Summarise documents: every statement with the page or paragraph it rests on.
+
+    Reads PDF, EPUB, Word (.docx), HTML, Markdown and plain text.
 
     Uses the Prefect server that `lectern up` runs, or the one that PREFECT_API_URL names, else
     one of its own. What was asked once is never asked again; a run that was stopped or killed
@@ -60,6 +64,7 @@ def summarize(
         "length": length.value,
         "again": again,
         "password": SecretStr(password) if password else None,  # Prefect stores stars
+        "ocr": ocr.value if ocr else None,
         "prompt_dir": str(prompts.resolve()) if prompts else None,
     }
     raise typer.Exit(summarize_here(settings(), parameters, verbose=verbose))

@@ -16,6 +16,9 @@ class Labels:
     about: str
     contents: str
     page: str
+    paragraph: str
+    segment: str
+    path: str
     passages: str
     pages: str
     language: str
@@ -53,6 +56,9 @@ _ENGLISH = Labels(
     about="About this summary",
     contents="Contents",
     page="p. {}",
+    paragraph="¶ {}",
+    segment="[{}]",
+    path=" › ",
     passages="Source text",
     pages="Pages",
     language="Language",
@@ -65,7 +71,7 @@ _ENGLISH = Labels(
     no_citation="no source given",
     no_text="No text was found on these pages of the PDF, so the summary lacks them: {}. "
     "They may be scans or pictures.",
-    failed="The model gave no usable notes on these pages, so the summary lacks them: {}.",
+    failed="The model gave no usable notes on these parts, so the summary lacks them: {}.",
     incomplete="The source could be read in part only: {}",
     empty="There is nothing to show: no part of the source could be summarised.",
     comma=", ",
@@ -78,6 +84,9 @@ _CHINESE = Labels(
     about="关于本摘要",
     contents="目录",
     page="第 {} 页",
+    paragraph="¶ {}",
+    segment="[{}]",
+    path=" › ",
     passages="原文",
     pages="页数",
     language="语言",
@@ -89,7 +98,7 @@ _CHINESE = Labels(
     unsupported="所引原文中没有：{}",
     no_citation="未注明出处",
     no_text="PDF 的以下各页没有文字（可能是扫描件或图片），摘要不含这些页：{}。",
-    failed="模型未能为以下各页给出可用的笔记，摘要不含这些页：{}。",
+    failed="模型未能为以下部分给出可用的笔记，摘要不含这些部分：{}。",
     incomplete="来源只读出了一部分：{}",
     empty="没有可显示的内容：来源的任何部分都未能概括。",
     comma="、",

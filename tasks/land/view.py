@@ -16,8 +16,15 @@ from tasks.records import Bullet, Citation, Document, Segment, Source
 
 @dataclass(frozen=True)
 class PageLink:
+    """A link to a page, or, where a document has none, to the whole of it.
+
+    Attributes:
+        hint: where that is, in the document's own words; "" for a page.
+    """
+
     text: str
     href: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def summary_view(
 ) -> SummaryView:
     words = labels(document.language)
     address = link(source.uri)
-    texts = {segment.n: segment.text for segment in segments}
+    cited = {segment.n: segment for segment in segments}
     return SummaryView(
         title=document.title,
         language=document.language,
@@ -76,12 +83,12 @@ def summary_view(
             SectionView(
                 anchor=f"section-{i}",
                 heading=section.heading,
-                bullets=tuple(_bullet(bullet, address, texts, words) for bullet in section.bullets),
+                bullets=tuple(_bullet(bullet, address, cited, words) for bullet in section.bullets),
             )
             for i, section in enumerate(document.sections, 1)
         ),
         facts=(
-            (words.pages, str(source.n_pages)),
+            *([(words.pages, str(source.n_pages))] if source.n_pages else []),
             (words.language, words.languages.get(document.language, document.language)),
             (words.length, words.lengths[document.length]),
             (words.model, document.model),
@@ -90,35 +97,46 @@ def summary_view(
     )
 
 
-def _bullet(bullet: Bullet, address: str, texts: Mapping[int, str], words: Labels) -> BulletView:
+def _bullet(
+    bullet: Bullet, address: str, segments: Mapping[int, Segment], words: Labels
+) -> BulletView:
     warnings = []
     if bullet.unsupported:
         warnings.append(words.unsupported.format(words.join(bullet.unsupported)))
     if not bullet.citations:
         warnings.append(words.no_citation)
-    pages = {citation.page: _page(citation, address, words) for citation in bullet.citations}
+    places = {
+        citation.n: _place(citation, address, segments.get(citation.n), words)
+        for citation in bullet.citations
+    }
     return BulletView(
         text=bullet.text,
-        pages=tuple(pages.values()),
+        pages=tuple(dict.fromkeys(places.values())),
         passages=tuple(
-            Passage(pages[citation.page], texts[citation.n])
+            Passage(places[citation.n], segments[citation.n].text)
             for citation in bullet.citations
-            if citation.n in texts
+            if citation.n in segments
         ),
         warnings=tuple(warnings),
     )
 
 
-def _page(citation: Citation, address: str, words: Labels) -> PageLink:
-    return PageLink(words.page.format(citation.page_label), f"{address}#page={citation.page}")
+def _place(citation: Citation, address: str, segment: Segment | None, words: Labels) -> PageLink:
+    """Return where a citation leads: to its page, else to its paragraph's document."""
+    if citation.page is not None:
+        return PageLink(words.page.format(citation.page_label), f"{address}#page={citation.page}")
+    if segment is None:
+        return PageLink(words.segment.format(citation.n), address)
+    path = words.path.join(segment.heading_path)
+    return PageLink(words.paragraph.format(segment.paragraph), address, path)
 
 
 def _warnings(source: Source, document: Document, words: Labels) -> list[str]:
     found = []
-    if source.status != "ok" and source.error:
-        found.append(words.incomplete.format(source.error))
     if source.pages_without_text:
         found.append(words.no_text.format(words.join(ranges(source.pages_without_text))))
+    elif source.status != "ok" and source.error:
+        found.append(words.incomplete.format(source.error))
     if document.failed_pages:
         found.append(words.failed.format(words.join(document.failed_pages)))
     if not any(section.bullets for section in document.sections):
