@@ -103,7 +103,8 @@ class Progress:
         self._read = self._ended = 0
         self._calls = self._calls_known = 0
         self._prompt_tokens = self._completion_tokens = 0
-        self._prompt_tokens_known = 0
+        self._planned: dict[str, int] = {}  # prompt tokens by key, of what is not answered
+        self._planned_tokens = self._answered_tokens = 0  # both as the plan counts them
         self._foreseen: dict[int, Foreseen] = {}
         self._started: float | None = None
         self._doing = self._reading = ""
@@ -114,12 +115,15 @@ class Progress:
             if self._started is None and requests:
                 self._started = self._clock()
             self._calls_known += len(requests)
-            self._prompt_tokens_known += sum(each.prompt_tokens for each in requests)
+            self._planned |= {each.key: each.prompt_tokens for each in requests}
+            self._planned_tokens += sum(each.prompt_tokens for each in requests)
 
     def answered(self, generation: Generation) -> None:
         """Count a request that needs no further attempt."""
         with self._lock:
             self._calls += 1
+            planned = self._planned.pop(generation.key, generation.prompt_tokens)
+            self._answered_tokens += planned
             self._prompt_tokens += generation.prompt_tokens
             self._completion_tokens += generation.completion_tokens
 
@@ -165,21 +169,22 @@ class Progress:
                 prompt_tokens=self._prompt_tokens,
                 completion_tokens=self._completion_tokens,
                 tokens_per_s=rate,
-                seconds_left=self._tokens_left() / rate if rate > 0 else None,
+                seconds_left=self._seconds_left(seconds),
                 doing=self._doing,
                 reading=self._reading,
                 calls_foreseen=sum(each.calls for each in self._foreseen.values()),
             )
 
-    def _tokens_left(self) -> float:
-        """Estimate: planned and foreseen prompts with their answers; unread sources are like the
-        read ones."""
+    def _seconds_left(self, seconds: float) -> float | None:
+        """Estimate: what is planned and foreseen, and unread sources like the read ones, at the
+        rate so far. In the plan's own tokens: another server may count others."""
+        if not self._answered_tokens or seconds <= 0:
+            return None
         foreseen = sum(each.prompt_tokens for each in self._foreseen.values())
-        unanswered = max(self._prompt_tokens_known - self._prompt_tokens, 0) + foreseen
-        answer_ratio = self._completion_tokens / max(self._prompt_tokens, 1)
-        unread = self._sources - self._read
-        expected = unread * (self._prompt_tokens_known + foreseen) / max(self._read, 1)
-        return (unanswered + expected) * (1 + answer_ratio)
+        known = self._planned_tokens + foreseen
+        unread = (self._sources - self._read) * known / max(self._read, 1)
+        left = max(known + unread - self._answered_tokens, 0.0)
+        return left * seconds / self._answered_tokens
 
 
 def in_words(snapshot: Snapshot) -> str:

@@ -13,6 +13,7 @@ from flows.rounds import Outcome
 from tasks.errors import PipelineError
 from tasks.generate.flaws import Flaw
 from tasks.naming import file_name
+from tasks.records import Coverage
 
 if TYPE_CHECKING:  # polars takes longer to load than a command may to answer
     from tasks.land.statistics import CallStatistics, Statistics
@@ -27,8 +28,9 @@ _LATENCIES = {
     "tpot_s": "for a further token",
     "e2e_s": "in all",
 }
-_OTHER_MODEL = "Try another model; the table `generations` holds what it said"
-_LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS, if the model is good at longer prompts"
+# Short, since Prefect's UI does not break a cell's line.
+_OTHER_MODEL = "Try another model"
+_LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
 
 def coverage_table(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -63,18 +65,18 @@ def warning_lines(outcome: Outcome) -> list[str]:
 
 
 def _coverage_row(outcome: Outcome) -> Row:
-    row = {"source": file_name(outcome.uri), "result": _result(outcome)}
-    if outcome.document is None:
-        return row
-    cover = outcome.document.coverage
-    return row | {
+    # The same columns for all: Prefect's UI shows those of the first row.
+    cover = outcome.document.coverage if outcome.document else Coverage()
+    return {
+        "source": file_name(outcome.uri),
+        "result": _result(outcome),
         "segments": f"{cover.total:,}",
         "summarised": f"{cover.ok:,}",
         "on a second try": f"{cover.repaired:,}",
         "left out by rule": f"{cover.kept:,}",
         "failed": f"{cover.failed:,}",
-        "answers asked for": f"{outcome.asked:,}",
-        "known from before": f"{outcome.from_ledger:,}",
+        "asked for": f"{outcome.asked:,}",
+        "known before": f"{outcome.from_ledger:,}",
     }
 
 
@@ -123,16 +125,15 @@ def _failures(outcome: Outcome) -> Iterator[Row]:
         else:
             yield _failure(name, _flaw(flaw), _OTHER_MODEL)
     if n_cut:
-        what = f"{n_cut} of the merges saw a part of their notes only, to fit a prompt"
-        yield _failure(name, what, _LARGER_BUDGET)
+        yield _failure(name, f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
 
 
 def _flaw(flaw: Flaw) -> str:
     is_one = flaw.first == flaw.last
     where = f"{flaw.unit} {flaw.first}" if is_one else f"{flaw.unit}s {flaw.first}–{flaw.last}"
     if flaw.kind == "chunk_failed":
-        return f"no usable notes on {where}, which the summary lacks: {flaw.reason}"
-    return f"the notes on {where} could not be merged and stand as they are: {flaw.reason}"
+        return f"no usable notes on {where} ({flaw.reason})"
+    return f"the notes on {where} stand unmerged ({flaw.reason})"
 
 
 def _failure(source: str, what: str, remedy: str) -> Row:

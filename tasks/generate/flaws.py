@@ -47,7 +47,7 @@ def flaws(
             else ("page", first.page_label, last.page_label)
         )
         if row.status == "failed":
-            reason = row.error or ", ".join(row.checks)
+            reason = ", ".join(row.checks) or row.error
             kind: FlawKind = "merge_failed" if request.level else "chunk_failed"
             found.append(Flaw(kind, *place, reason))
         elif "notes_cut" in row.checks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flows.progress import (
@@ -97,6 +99,18 @@ def test_the_time_left_holds_the_merges_that_follow() -> None:
     assert snapshot.seconds_left == pytest.approx(24)
     assert snapshot.fraction == pytest.approx(2 / 12)
     assert in_words(snapshot) == "about 24 s left, 2 of about 12 answers, 60 tokens/s"
+
+
+def test_a_server_that_counts_other_tokens_does_not_mislead() -> None:
+    """Half of the work took 4 s, so the other half takes as long, whatever it calls a token."""
+    clock = Clock()
+    progress = Progress(1, clock)
+    progress.read()
+    progress.planned([replace(REQUEST, key="a"), replace(REQUEST, key="b")])
+    clock.now += 4
+    progress.answered(replace(ANSWER, key="a", prompt_tokens=7, completion_tokens=1))
+
+    assert progress.snapshot().seconds_left == pytest.approx(4)
 
 
 def test_loading_the_model_does_not_slow_the_rate() -> None:

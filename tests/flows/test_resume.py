@@ -38,6 +38,7 @@ TABLES = {
 }
 # Times, ids of runs, who answered; and the folder that each run here has for itself.
 VARYING = ["started_at", "flow_run_id", "task_run_id", "worker", "paths"]
+VARYING += ["read_at", "created_at", "busy_s"]
 VARYING += [f"{what}_s" for what in ("queue", "prefill", "decode", "ttft", "tpot", "e2e")]
 
 

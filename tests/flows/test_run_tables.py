@@ -45,9 +45,9 @@ def test_each_failure_has_its_remedy_beside_it() -> None:
 
     assert rows[0] == ("b.pdf", "does not exist", "Check the path")
     assert rows[1] == ("a.pdf", "no text on page 2", "Run ocrmypdf")
-    assert rows[2][1] == "no usable notes on pages 3–7, which the summary lacks: empty, truncated"
-    assert rows[3][1].startswith("the notes on page iv could not be merged")
-    assert rows[4][1].startswith("2 of the merges saw a part of their notes only")
+    assert rows[2][1] == "no usable notes on pages 3–7 (empty, truncated)"
+    assert rows[3][1] == "the notes on page iv stand unmerged (loop)"
+    assert rows[4][1] == "2 of the merges saw only a part of the notes"
     assert all(remedy for _, _, remedy in rows)
 
 
@@ -58,7 +58,7 @@ def test_a_run_without_failures_says_so() -> None:
 
 
 def test_coverage_names_how_each_source_ended() -> None:
-    """Twins and failures have no segments of their own."""
+    """Twins and failures have no segments of their own; all rows have the same columns."""
     outcomes = [
         Outcome("/books/a.pdf", source(), document(ok=1234, kept=6), asked=50),
         Outcome("/books/b.pdf", source(), twin="/books/a.pdf"),
@@ -73,6 +73,7 @@ def test_coverage_names_how_each_source_ended() -> None:
         "ok", "same content as a.pdf", "failed", "with warnings", "with warnings",
     ]  # fmt: skip
     assert rows[0]["segments"] == "1,240"
+    assert len({tuple(row) for row in rows}) == 1
     assert [row["source"] for row in rows] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf", "e.pdf"]
 
 
