@@ -153,7 +153,7 @@ def check_server(address: ServerAddress) -> None:
     headers = {"Authorization": f"Basic {b64encode(address.auth.encode()).decode()}"}
     try:
         answer = httpx.get(
-            f"{address.url}/admin/version", headers=headers if address.auth else {}, timeout=10
+            f"{address.url}/admin/version", headers=headers if address.auth else {}, timeout=30
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise PipelineError(

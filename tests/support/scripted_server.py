@@ -253,8 +253,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200 if self.path in known else 404, known.get(self.path, _error("no route")))
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        if not self._may_enter():
+        length = int(self.headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length or not self._may_enter():  # a killed client sends half a request
             return
         if self.path == "/script":
             with self.state.lock:
