@@ -10,7 +10,7 @@ Owns the checks and which of them fail an attempt; what follows from a failure i
 | no_citations | no bullet cites a line that exists | asked again |
 | truncated | the answer reached max_tokens | asked again |
 | repetition | a bullet thrice, or wording far more repetitive than the source's | asked again |
-| prompt_leak | a line of our instructions, or a fence tag | asked again |
+| prompt_leak | a sentence of our instructions, or a fence tag | asked again, never shown |
 | reasoning | thinking aloud | asked again |
 | wrong_language | another language than the one asked for | asked again |
 | unknown_citation | a number that stands at no line; it is dropped | marked |
@@ -25,6 +25,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from tasks.generate.fences import FENCE
 from tasks.generate.languages import base, is_in
 from tasks.generate.lines import Answer, read_answer
 from tasks.generate.support import unsupported
@@ -43,15 +44,16 @@ FAILING = frozenset(
     }
 )
 
-UNUSABLE = frozenset({"empty", "no_bullets", "no_citations"})  # nothing to show with its source
+# Nothing to show with its source, or something that must not be shown.
+UNUSABLE = frozenset({"empty", "no_bullets", "no_citations", "prompt_leak"})
 
-_FENCE = re.compile(r"</?(?:source|notes|context)>", re.IGNORECASE)
 _THINKING = re.compile(
     r"</?think|\A\s*(?:okay|alright|hmm|wait|let me|let's see|(?:i|we) (?:need|should) |the user "
     r"|好的，我|首先，我|用户)",
     re.IGNORECASE,
 )
-_LEAST_INSTRUCTION = 40  # letters; a Chinese one counts for two
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_LEAST_INSTRUCTION = 20  # letters; a Chinese one counts for two
 _WINDOW, _LEAST_WINDOWS = 12, 150
 
 
@@ -100,13 +102,17 @@ def _variety(text: str) -> float:
 
 def leaks(text: str, messages: Sequence[Message], shown: str) -> bool:
     """Tell whether an answer repeats our instructions, which the source does not hold."""
-    if _FENCE.search(text):
-        return True
-    return any(row in text and row not in shown for row in _instructions(messages))
+    said, seen = _plain(text), _plain(shown)
+    repeated = [*FENCE.findall(said), *(each for each in _instructions(messages) if each in said)]
+    return any(each not in seen for each in repeated)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
 
 
 def _instructions(messages: Sequence[Message]) -> list[str]:
-    """Return the lines of a prompt that stand outside its fences and are long enough to tell."""
+    """Return the sentences of a prompt outside its fences that are long enough to tell."""
     rows: list[str] = []
     fenced = ""
     for row in (row.strip() for m in messages for row in m.content.splitlines()):
@@ -114,9 +120,9 @@ def _instructions(messages: Sequence[Message]) -> list[str]:
             fenced = "" if row == f"</{fenced}>" else fenced
         elif row in ("<source>", "<notes>", "<context>"):
             fenced = row[1:-1]
-        elif sum(2 if c > "\u2fff" else 1 for c in row) >= _LEAST_INSTRUCTION:
-            rows.append(row)
-    return rows
+        else:
+            rows += (_plain(each).rstrip(".!?。！？") for each in _SENTENCE_END.split(row))
+    return [row for row in rows if sum(2 if c > "\u2fff" else 1 for c in row) >= _LEAST_INSTRUCTION]
 
 
 def is_thinking(text: str) -> bool:

@@ -54,7 +54,7 @@ def test_the_newest_ok_row_counts() -> None:
     [
         ([row(1, "truncated"), row(2, "empty"), row(3, "no_bullets")], 1),
         ([row(1, "truncated", "repetition"), row(2, "truncated"), row(3, "no_citations")], 2),
-        ([row(1, "truncated", "unsupported"), row(2, "prompt_leak"), row(3, "empty")], 2),
+        ([row(1, "truncated", "unsupported"), row(2, "repetition"), row(3, "prompt_leak")], 2),
         ([row(1, "truncated"), row(2, "truncated"), row(3, "truncated")], 1),
         ([row(1, "truncated"), refused(2)], 1),
     ],
