@@ -50,6 +50,7 @@ from tasks.records import Document
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+_PATIENCE = 4  # pauses to what an update takes
 _FILE_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\(file:[^)]*\)")
 
 
@@ -106,9 +107,11 @@ class RunPage(Watcher):
         now = time.monotonic()
         if now - self._moved_at < _EVERY_S:
             return
-        self._moved_at = now
         self._fill(percent, words)
         _if_possible(lambda: self._name(phase, words))
+        # A server that is slow, or gone, may take a fifth of the run's time, and no more.
+        after = time.monotonic()
+        self._moved_at = after + _PATIENCE * (after - now)
 
     def _name(self, phase: Phase, words: str) -> None:
         """Name the state; but a run outside a worker hears in no other way that it is cancelled.
