@@ -39,7 +39,7 @@ _LATIN_OF = {
     **dict.fromkeys(("pl", "cs", "sk", "hu", "ro", "hr", "sl", "bs"), "cp1250"),
     "tr": "cp1254",
 }
-_SAMPLE, _SAMPLES = 1 << 12, 16
+_SAMPLE, _SAMPLES = 1 << 9, 32  # bytes: large enough to tell, small enough that most are whole
 _BAD_SHARE = 0.05  # of the characters beyond ASCII: a few damaged bytes change no encoding
 _BINARY_SHARE = 0.02
 

@@ -66,11 +66,11 @@ def _package(archive: Archive) -> _Package:
     container = ElementTree.fromstring(archive.read(_CONTAINER))
     path = container.find(f".//{_ANY}rootfile").attrib["full-path"]  # type: ignore[union-attr]
     root = ElementTree.fromstring(archive.read(path))
-    items = {item.get("id", ""): item for item in root.iter(f"{_ANY}item")}
+    items = {item.get("id", ""): item for item in root.iterfind(f".//{_ANY}item")}
     navigation = [i for i in items.values() if "nav" in (i.get("properties") or "").split()]
     contents = root.find(f"{_ANY}spine").get("toc", "")  # type: ignore[union-attr]
     navigation += [items[contents]] if contents in items else []
-    chapters = [items.get(each.get("idref", "")) for each in root.iter(f"{_ANY}itemref")]
+    chapters = [items.get(each.get("idref", "")) for each in root.iterfind(f".//{_ANY}itemref")]
     spine = [
         _resolve(path, item)
         for item in chapters
@@ -103,11 +103,11 @@ def _names(archive: Archive, navigation: list[str]) -> dict[str, str]:
             root = ElementTree.fromstring(archive.read(path))
         except (KeyError, ElementTree.ParseError):
             continue
-        for point in root.iter(f"{_ANY}navPoint"):
+        for point in root.iterfind(f".//{_ANY}navPoint"):
             content, label = point.find(f"{_ANY}content"), point.findtext(f".//{_ANY}text")
             if content is not None:
                 names.setdefault(_join(path, content.get("src", "")), clean(label or ""))
-        for link in root.iter(f"{_ANY}a"):
+        for link in root.iterfind(f".//{_ANY}a"):
             names.setdefault(_join(path, link.get("href", "")), clean("".join(link.itertext())))
     return names
 
@@ -133,7 +133,7 @@ def _refuse_encrypted(archive: Archive, spine: tuple[str, ...]) -> None:
         root = ElementTree.fromstring(archive.read(_ENCRYPTION))
     except ElementTree.ParseError:
         return
-    for data in root.iter(f"{_ANY}EncryptedData"):
+    for data in root.iterfind(f".//{_ANY}EncryptedData"):
         method, target = (
             data.find(f"{_ANY}EncryptionMethod"),
             data.find(f".//{_ANY}CipherReference"),

@@ -204,7 +204,8 @@ class _Reader:
         if role == "text":
             self._ready += map(Block, _paragraphs(text))
         else:
-            self._ready.append(Block(text.strip(" |") if self._row else text, role, level))
+            text = _SPACE.sub(" ", text).strip(" |") if self._row else text
+            self._ready.append(Block(text, role, level))
 
 
 def _is_hidden(node: LexborNode, tag: str) -> bool:
