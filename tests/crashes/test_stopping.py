@@ -26,11 +26,11 @@ from flows.stopping import STOPPED
 from tasks.pool.lifecycle import pool_status
 from tasks.settings import PROJECT_ROOT, Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(200)]
 
 BOOK = PROJECT_ROOT / "data" / "samples" / "handbook-en.pdf"
 PATIENCE_S = 60.0
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = [signal.SIGINT, signal.SIGTERM] if os.environ.get("LECTERN_SOAK") else [signal.SIGINT]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def generations(config: Settings) -> int:
     return len(list((config.results / "generations").glob("*.parquet")))
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("prefect_server")
 def test_one_signal_cancels_what_is_in_flight(
     number: signal.Signals, server: ScriptedServer, config: Settings, tiny_model: Path
@@ -106,7 +106,7 @@ def test_one_signal_cancels_what_is_in_flight(
     assert 2 <= generations(config) < 30
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.usefixtures("prefect_server")
 def test_a_signal_ends_the_reading_of_a_long_document(
     number: signal.Signals, config: Settings, tiny_model: Path, tmp_path: Path
@@ -174,7 +174,7 @@ def test_impatience_leaves_nothing_behind(
     assert psutil.wait_procs(below, timeout=PATIENCE_S)[1] == []
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_lectern_up_starts(
     number: signal.Signals, prefect_server: RunningServer, tmp_path: Path
 ) -> None:
@@ -188,7 +188,7 @@ def test_a_signal_while_lectern_up_starts(
     assert not (tmp_path / "prefect.toml").exists()
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_pool_in_the_foreground(number: signal.Signals, config: Settings) -> None:
     """`lectern pool serve` takes its address away and leaves in order."""
     process = lectern("pool", "serve", LECTERN_HOME=config.home)
