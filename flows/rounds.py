@@ -19,7 +19,7 @@ from flows.progress import Progress, Watcher
 from tasks.errors import InferenceError, PipelineError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
-from tasks.naming import file_name
+from tasks.naming import short_name
 from tasks.records import Document, Generation, Request, Source
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ _READERS = 2  # sources read at once
 _BATCHES = 4  # batches of requests at once: the pool's queue never runs dry
 _OPEN = 32  # documents in memory at once
 _READY = 64  # requests in stock, below which further documents are opened
-
-_NAME = 60  # characters of a file's name in the name of a task run
 
 WORKERS = _READERS + _BATCHES
 
@@ -183,7 +181,7 @@ class Rounds:
         """Hand out what can be started; return whether anything is under way."""
         while self._may_read():
             order, uri = self._unread.popleft()
-            future = self._work.read(f"read {_short_name(uri)}", uri)
+            future = self._work.read(f"read {short_name(uri)}", uri)
             self._reading[future] = (order, uri)
             future.add_done_callback(self._finished.put)
         while self._ready and len(self._asking) < _BATCHES:
@@ -332,14 +330,8 @@ def _label(batch: Sequence[_Ready]) -> str:
     first = batch[0]
     own = [each for each in batch if each.document is first.document]
     others = len({id(each.document) for each in batch}) - 1
-    label = f"{first.request.task} {_short_name(first.document.uri)} {_span(own)}"
+    label = f"{first.request.task} {short_name(first.document.uri)} {_span(own)}"
     return f"{label} and {others} more" if others else label
-
-
-def _short_name(uri: str) -> str:
-    """Return a name for one line of a list: its beginning and, for the kind of file, its end."""
-    name = " ".join(file_name(uri).split())
-    return name if len(name) <= _NAME else f"{name[: _NAME - 20]}…{name[-19:]}"
 
 
 def _span(batch: Iterable[_Ready]) -> str:

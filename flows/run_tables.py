@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flows.rounds import Outcome
 from tasks.errors import PipelineError
 from tasks.generate.flaws import Flaw
-from tasks.naming import file_name
+from tasks.naming import short_name
 from tasks.records import Coverage
 
 if TYPE_CHECKING:  # polars takes longer to load than a command may to answer
@@ -29,6 +29,7 @@ _LATENCIES = {
     "e2e_s": "in all",
 }
 # Short, since Prefect's UI does not break a cell's line.
+_NAME = 24
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
@@ -68,7 +69,7 @@ def _coverage_row(outcome: Outcome) -> Row:
     # The same columns for all: Prefect's UI shows those of the first row.
     cover = outcome.document.coverage if outcome.document else Coverage()
     return {
-        "source": file_name(outcome.uri),
+        "source": short_name(outcome.uri, _NAME),
         "result": _result(outcome),
         "segments": f"{cover.total:,}",
         "summarised": f"{cover.ok:,}",
@@ -82,7 +83,7 @@ def _coverage_row(outcome: Outcome) -> Row:
 
 def _result(outcome: Outcome) -> str:
     if outcome.twin:
-        return f"same content as {file_name(outcome.twin)}"
+        return f"same content as {short_name(outcome.twin, _NAME)}"
     if outcome.failed:
         return "failed"
     return "with warnings" if outcome.warnings else "ok"
@@ -107,12 +108,13 @@ def _latency_cells(calls: Sequence[CallStatistics], name: str) -> Row:
     return {
         f"{row.task}, {label}": _number(seconds, digits)
         for row in calls
+        if row.task != "all"
         for label, seconds in (("p50", row.latencies[name].p50), ("p95", row.latencies[name].p95))
     }
 
 
 def _failures(outcome: Outcome) -> Iterator[Row]:
-    name = file_name(outcome.uri)
+    name = short_name(outcome.uri, _NAME)
     source = outcome.source
     if outcome.error:
         yield _failure(name, _problem(outcome.uri, outcome.error, outcome.remedy), outcome.remedy)

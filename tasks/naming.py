@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote, unquote_to_bytes, urldefrag, urlsplit
 
+from tasks.errors import one_line
+
 _URL_SAFE = ":/?#[]@!$&'*+,;=%~"  # what may stand in a URL, without the parentheses
 
 
@@ -43,12 +45,19 @@ def path_of(uri: str) -> Path:
 
 
 def file_name(uri: str) -> str:
-    """Return the last part of a uri as text to show."""
+    """Return the last part of a uri as text to show, on one line."""
     if is_url(uri):
         address = urlsplit(uri)
         name = unquote(address.path.rstrip("/").rpartition("/")[2], errors="backslashreplace")
-        return name or address.netloc
-    return os.fsencode(path_of(uri).name).decode(errors="backslashreplace")
+        return one_line(name or address.netloc)
+    return one_line(os.fsencode(path_of(uri).name).decode(errors="backslashreplace"))
+
+
+def short_name(uri: str, most: int = 60) -> str:
+    """Return a name for one line of a list: its beginning and, for the kind of file, its end."""
+    name = file_name(uri)
+    half = most // 2
+    return name if len(name) <= most else f"{name[: most - half]}…{name[1 - half :]}"
 
 
 def link(uri: str) -> str:

@@ -268,8 +268,8 @@ def test_the_watcher_hears_of_each_source_and_sees_the_end() -> None:
     ("name", "shown"),
     [
         ("用小望远镜看星空.pdf", "用小望远镜看星空.pdf"),
-        ("two\nlines\t.pdf", "two lines .pdf"),
-        ("a" * 251 + ".pdf", "a" * 40 + "…" + "a" * 15 + ".pdf"),
+        ("two\nlines\t.pdf", "two\\nlines\\t.pdf"),
+        ("a" * 251 + ".pdf", "a" * 30 + "…" + "a" * 25 + ".pdf"),
         ("{label} %s.pdf", "{label} %s.pdf"),
     ],
 )

@@ -95,8 +95,8 @@ def test_tokens_and_latencies_are_told_by_task(tmp_path: Path) -> None:
 
     assert tokens["all"]["prompt tokens"] == "20,000"
     assert (tokens["summarize"]["calls"], tokens["merge"]["calls"]) == ("19", "1")
-    assert latencies["in all"]["all, p50"] == "10.50"
-    assert latencies["in all"]["all, p95"] == "19.05"
+    assert latencies["in all"]["summarize, p50"] == "10.00"
+    assert latencies["in all"]["summarize, p95"] == "18.10"
     assert latencies["in the queue"]["merge, p50"] == "–"
 
 
