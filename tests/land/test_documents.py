@@ -112,6 +112,32 @@ def test_citations_are_links_to_pages(tmp_path: Path) -> None:
     assert f'href="{link}#page=4">p. L4</a>' in html
 
 
+def test_a_document_without_pages_is_cited_by_paragraph(tmp_path: Path) -> None:
+    """The link leads to the document; where in it that is, its headings say."""
+    cited = Segment(
+        source_id=SOURCE_ID, n=1, text="It runs.", kind="sentence", page=None, page_label="",
+        paragraph=12, heading_path=("Tools", "Drills"),
+    )  # fmt: skip
+    bullet = Bullet(text="It runs.", citations=(Citation(n=1, page=None, page_label=""),))
+    flowing = source(uri="/books/a.md", kind="markdown", n_pages=0)
+    landed = land_document(tmp_path, flowing, document(bullet), (cited,))
+    text, html = (Path(path).read_text(encoding="utf-8") for path in landed.paths)
+
+    assert "- It runs. ([¶ 12](file:///books/a.md))\n" in text
+    assert 'href="file:///books/a.md" title="Tools › Drills">¶ 12</a>' in html
+    assert "Pages" not in text
+
+
+def test_pages_without_text_are_told_once(tmp_path: Path) -> None:
+    """Not by the source's error and by the summary's own words both."""
+    error = "/books/a.pdf: no text could be read on pages 3, 9 of 12. Install it."
+    lacking = source(status="partial", error=error, pages_without_text=(3, 9))
+    landed = land_document(tmp_path, lacking, document(Bullet(text="x")), SEGMENTS)
+    text = Path(landed.paths[0]).read_text(encoding="utf-8")
+
+    assert text.count("3, 9") == 1
+
+
 def test_the_cited_passages_stand_beside_each_bullet(tmp_path: Path) -> None:
     """A reader can check a statement without opening the PDF."""
     _, html = land(tmp_path, Bullet(text="It runs.", citations=cite(1, 2)))
