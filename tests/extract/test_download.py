@@ -19,6 +19,9 @@ from tasks.settings import Settings
 PDF = drawn([paragraph(["This came over the wire."])])
 
 
+ARTICLE = "<p>他们出去了。</p>".encode("gbk")
+
+
 class _Handler(BaseHTTPRequestHandler):
     redirects: ClassVar = {
         "/moved": "/x.pdf",
@@ -38,8 +41,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"x")  # not even a status line
                 time.sleep(0.05)
             return
-        body = {"/x.pdf": PDF, "/page": b"<html>", "/big": PDF + b" " * 3_000_000}.get(self.path)
+        body = {
+            "/article": ARTICLE,
+            "/x.pdf": PDF,
+            "/page": b"<html>",
+            "/big": PDF + b" " * 3_000_000,
+        }.get(self.path)
         self.send_response(200 if body else 404)
+        if self.path == "/article":
+            self.send_header("Content-Type", "text/html; charset=gbk")
         self.end_headers()
         self.wfile.write(body or b"")
 
@@ -81,6 +91,15 @@ def test_a_url_is_read(server: str, open_config: Settings, path: str) -> None:
 
     assert ("ok", server + path) == (got.source.status, got.source.uri)
     assert heard[-2:] == [(f"fetching {path[1:]}", len(PDF), 0), (f"reading {path[1:]}", 0, 0)]
+
+
+def test_a_page_without_a_suffix_is_read_as_the_server_says(
+    server: str, open_config: Settings
+) -> None:
+    """Its type and its encoding stand in the header alone."""
+    got = extract(server + "/article", open_config)
+
+    assert (got.source.kind, [s.text for s in got.segments]) == ("html", ["他们出去了。"])
 
 
 def test_a_server_that_drips_is_given_up(
