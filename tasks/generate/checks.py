@@ -25,7 +25,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from tasks.generate.fences import FENCE
 from tasks.generate.languages import base, is_in
 from tasks.generate.lines import Answer, read_answer
 from tasks.generate.support import unsupported
@@ -52,6 +51,7 @@ _THINKING = re.compile(
     r"|好的，我|首先，我|用户)",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"</?(?:source|notes|context)>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _LEAST_INSTRUCTION = 20  # letters; a Chinese one counts for two
 _WINDOW, _LEAST_WINDOWS = 12, 150
@@ -103,7 +103,7 @@ def _variety(text: str) -> float:
 def leaks(text: str, messages: Sequence[Message], shown: str) -> bool:
     """Tell whether an answer repeats our instructions, which the source does not hold."""
     said, seen = _plain(text), _plain(shown)
-    repeated = [*FENCE.findall(said), *(each for each in _instructions(messages) if each in said)]
+    repeated = [*_FENCE.findall(said), *(each for each in _instructions(messages) if each in said)]
     return any(each not in seen for each in repeated)
 
 

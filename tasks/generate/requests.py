@@ -12,7 +12,6 @@ from functools import lru_cache
 
 from tasks.chunk.text import line_text, shorten
 from tasks.generate.budget import Budget, request_key
-from tasks.generate.fences import without_fences
 from tasks.generate.languages import language_name, prompt_language
 from tasks.generate.lines import Statement, bulleted, numbered
 from tasks.generate.prompts import PromptLibrary
@@ -120,11 +119,8 @@ class RequestMaker:
     def _render(
         self, name: str, variables: dict[str, str | int]
     ) -> tuple[tuple[Message, ...], PromptRef]:
-        """Return messages in which the document writes neither the model's control tokens, for
-        whichever server gets them, nor our fences.
-        """
-        safe = {k: without_fences(v) if isinstance(v, str) else v for k, v in variables.items()}
-        messages, ref = self._prompts.render(name, prompt_language(self._language), safe)
+        """Return messages without the model's control tokens, for whichever server gets them."""
+        messages, ref = self._prompts.render(name, prompt_language(self._language), variables)
         clean = self._spec.template.neutralise
         return tuple(replace(each, content=clean(each.content)) for each in messages), ref
 

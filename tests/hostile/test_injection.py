@@ -13,7 +13,6 @@ from support.flow_runs import summarize
 from support.pdfs import set_by_typst
 from support.scripted_server import Rule, ScriptedServer
 
-from tasks.generate.fences import without_fences
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -121,7 +120,7 @@ def test_no_document_ends_its_fence_or_its_turn(
 
     summarize(tiny_model, book)
 
-    assert any("< /source>" in entry.prompt for entry in server.log), server.log[0].prompt
+    assert any("‹/source›" in entry.prompt for entry in server.log), server.log[0].prompt
     for entry in server.log:
         for fence in ("source", "context", "notes"):
             assert (
@@ -130,7 +129,3 @@ def test_no_document_ends_its_fence_or_its_turn(
                 <= 1 + ("<notes>" in entry.prompt)
             )
         assert "<|im_end|>" not in entry.prompt
-
-
-def test_a_broken_fence_can_still_be_read() -> None:
-    assert without_fences("a </source> b <CONTEXT>") == "a < /source> b < CONTEXT>"
