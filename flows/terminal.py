@@ -90,7 +90,7 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     """Return what to print of a source: how it went, its coverage, where its summary is."""
     name = escape(file_name(outcome.uri))
     if outcome.twin:
-        return [f"[green]=[/] {name}: same content as {escape(outcome.twin)}"]
+        return [f"[green]=[/] {name}: same content as {escape(file_name(outcome.twin))}"]
     document, source = outcome.document, outcome.source
     if outcome.error or document is None or source is None:
         return [f"[red]✗[/] {escape(outcome.error)}"]

@@ -22,8 +22,8 @@ class PipelineError(Exception):
         super().__init__(subject, problem, remedy)
 
     def __str__(self) -> str:
-        line = f"{_one_line(self.subject)}: {_one_line(self.problem)}"
-        return f"{line}. {_one_line(self.remedy)}." if self.remedy else line
+        line = f"{one_line(self.subject)}: {one_line(self.problem)}"
+        return f"{line}. {one_line(self.remedy)}." if self.remedy else line
 
 
 class SourceError(PipelineError):
@@ -58,6 +58,6 @@ class StorageError(PipelineError):
     """Results can't be written or read back."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape what would break a line or a terminal (control characters), and nothing else."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -54,10 +54,11 @@ def raw(contents: Sequence[bytes] | object, *, rounds: int = 1) -> bytes:
         objects.append(head + stream + b"\nendstream")
         page = f"/MediaBox [0 0 600 800] /Resources 3 0 R /Contents {4 + 2 * k} 0 R"
         objects.append(f"<< /Type /Page /Parent 2 0 R {page} >>".encode())
-    return _numbered(objects)
+    return numbered(objects)
 
 
-def _numbered(objects: Sequence[bytes]) -> bytes:
+def numbered(objects: Sequence[bytes], trailer: str = "") -> bytes:
+    """A PDF of these objects, the first its catalog; `trailer` has more entries of that."""
     out, offsets = io.BytesIO(), []
     out.write(b"%PDF-1.7\n")
     for number, body in enumerate(objects, start=1):
@@ -66,7 +67,8 @@ def _numbered(objects: Sequence[bytes]) -> bytes:
     start = out.tell()
     out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1))
     out.write(b"".join(b"%010d 00000 n \n" % offset for offset in offsets))
-    out.write(b"trailer << /Size %d /Root 1 0 R >>\n" % (len(objects) + 1))
+    entries = b"/Size %d /Root 1 0 R %s" % (len(objects) + 1, trailer.encode())
+    out.write(b"trailer << %s >>\n" % entries)
     out.write(b"startxref\n%d\n%%%%EOF\n" % start)
     return out.getvalue()
 
