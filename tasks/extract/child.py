@@ -71,7 +71,8 @@ def main() -> None:
     code = 0
     try:
         with os.fdopen(request.result, "w", encoding="utf-8") as out:
-            json.dump(answer, out, ensure_ascii=False, separators=(",", ":"))
+            # Not json.dump, which does without the encoder in C.
+            out.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
     except OSError as error:
         code = error.errno or 1  # the parent tells a full disk from other deaths by it
     os._exit(code)  # PDFium's objects need no tidying, and the watching thread would not end

@@ -13,9 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tasks.errors import SourceError
-from tasks.records import SourceKind
+
+if TYPE_CHECKING:
+    from tasks.records import SourceKind
 
 SUFFIXES: Mapping[str, SourceKind] = MappingProxyType(
     {

@@ -124,9 +124,6 @@ class _Text:
         ]
         return min(inwards, key=lambda item: item[0], default=(_NOWHERE, None))
 
-    def is_first(self, line: Line) -> bool:
-        return line.y0 <= min(other.y0 for other in self.heights[line.page]) + _SLOT
-
     def is_close(self, edge: _Edge, but: set[int]) -> bool:
         """Say whether a line stands to the next as the text's own lines and headings do."""
         own = edge.line
@@ -228,7 +225,7 @@ def _numbers(edges: Sequence[_Edge], gone: set[int]) -> set[int]:
     Where a page has its number at a place that numbers have, another one elsewhere on it is
     none: that of an exercise, say.
     """
-    found = {k for k, edge in enumerate(edges) if edge.is_number and _is_outer(edges, k)}
+    found = {k for k in _outer(edges) if edges[k].is_number}
     numbered = found | {k for k, edge in enumerate(edges) if k in gone or _at_end(edge)}
     numbered = {k for k in numbered if "#" in edges[k].masked}
     usual = _usual_places(edges, numbered)
@@ -236,12 +233,17 @@ def _numbers(edges: Sequence[_Edge], gone: set[int]) -> set[int]:
     return {k for k in found if edges[k].place in usual or edges[k].page not in settled}
 
 
-def _is_outer(edges: Sequence[_Edge], k: int) -> bool:
-    sign, own = _sign(edges[k]), edges[k]
-    outer = min(
-        edge.line.y0 * sign for edge in edges if (edge.page, edge.below) == (own.page, own.below)
-    )
-    return own.line.y0 * sign - outer <= _NEAR_EDGE
+def _outer(edges: Sequence[_Edge]) -> set[int]:
+    """Lines near the outermost of their page's edge."""
+    outermost: dict[tuple[int, bool], float] = {}
+    for edge in edges:
+        place, y = (edge.page, edge.below), edge.line.y0 * _sign(edge)
+        outermost[place] = min(outermost.get(place, y), y)
+    return {
+        k
+        for k, edge in enumerate(edges)
+        if edge.line.y0 * _sign(edge) - outermost[edge.page, edge.below] <= _NEAR_EDGE
+    }
 
 
 def _usual_places(edges: Sequence[_Edge], numbered: set[int]) -> set[tuple[int, bool]]:
@@ -261,7 +263,12 @@ def _headers(edges: Sequence[_Edge], text: _Text) -> set[int]:
     Where the text itself begins as high on some page, such a line is a paragraph.
     """
     n_pages = len({edge.page for edge in edges})
-    first = [k for k, edge in enumerate(edges) if not edge.below and text.is_first(edge.line)]
+    tops = {page: min((line.y0 for line in on), default=0) for page, on in text.heights.items()}
+    first = [
+        k
+        for k, edge in enumerate(edges)
+        if not edge.below and edge.line.y0 <= tops[edge.page] + _SLOT
+    ]
     distances = {k: text.distance(edges[k], set())[0] / text.step for k in first}
     begins = {edges[k].slot for k in first if distances[k] < _TIGHT}
     alone = [
@@ -340,35 +347,28 @@ def _sign(edge: _Edge) -> int:
 
 def _apart(edges: Sequence[_Edge], gone: set[int], text: _Text) -> set[int]:
     """Of the lines found, those that stand off from the text, or are set in smaller type."""
-    left = set(gone)
+    on_page: dict[int, list[_Edge]] = defaultdict(list)
     for k in sorted(gone, key=lambda k: -edges[k].line.y0 * _sign(edges[k])):
-        edge = edges[k]
-        if edge.is_number and (_in_row(edges, k, left, text) or not _rivals(edges, k, left)):
-            close = _in_row(edges, k, left, text)
-        else:
-            close = text.is_close(edge, {id(edges[j].line) for j in left})
-        if close:
-            left.discard(k)
-    return left
+        on_page[edges[k].page].append(edges[k])
+    close = {id(edge) for found in on_page.values() for edge in _close(found, text)}
+    return {k for k in gone if id(edges[k]) not in close}
 
 
-def _in_row(edges: Sequence[_Edge], k: int, gone: set[int], text: _Text) -> bool:
-    """Say whether a line is a part of a row that stays, as a cell of a table is."""
-    own = edges[k]
-    ids = {id(edges[j].line) for j in gone}
-    return any(
-        line.row == own.line.row and line.y0 < own.line.y1 and id(line) not in {*ids, id(own.line)}
-        for line in text.heights[own.page]
-    )
-
-
-def _rivals(edges: Sequence[_Edge], k: int, gone: set[int]) -> bool:
-    """Say whether a page has its number at the other edge as well."""
-    own = edges[k]
-    return any(
-        "#" in edges[j].masked and edges[j].page == own.page and edges[j].below != own.below
-        for j in gone
-    )
+def _close(found: Sequence[_Edge], text: _Text) -> list[_Edge]:
+    """Of the lines found on one page, the innermost first, those that belong to the text."""
+    left = {id(edge.line) for edge in found}
+    close: list[_Edge] = []
+    for edge in found:
+        in_row = any(
+            line.row == edge.line.row and line.y0 < edge.line.y1 and id(line) not in left
+            for line in text.heights[edge.page]
+        )
+        rivals = any("#" in other.masked and other.below != edge.below for other in found)
+        by_row = edge.is_number and (in_row or not rivals)
+        if in_row if by_row else text.is_close(edge, left):
+            left.discard(id(edge.line))
+            close.append(edge)
+    return close
 
 
 def _at_end(edge: _Edge) -> bool:

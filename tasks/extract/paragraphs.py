@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tasks.extract.characters import HYPHEN, is_cjk
 from tasks.extract.headings import Heading, body_size, nested
@@ -19,7 +20,9 @@ from tasks.extract.sections import (
     names_contents,
     names_references,
 )
-from tasks.records import SegmentKind
+
+if TYPE_CHECKING:
+    from tasks.records import SegmentKind
 
 _TERMINAL = tuple(".!?:。！？：;；”\"'」』）)…")
 _BULLET = re.compile(r"[•‣◦▪▫●○■□➢✓*]\s?|[–—-]\s")

@@ -6,9 +6,11 @@ Runs in the child process; knows nothing of limits, files and how the result tra
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pypdfium2 as pdfium
@@ -203,7 +205,8 @@ def _pieces(
 ) -> Iterator[Piece]:
     for paragraph, (block, text, starts) in enumerate(joined, start=1):
         for position, sentence in _split(block, text, language):
-            page = max((p for at, p in starts if at <= position), default=block.page)
+            line = bisect_right(starts, position, key=itemgetter(0)) - 1
+            page = starts[line][1] if line >= 0 else block.page
             yield Piece(sentence, block.kind, page, paragraph, block.path)
 
 

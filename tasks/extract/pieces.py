@@ -6,8 +6,10 @@ The common end of all formats. Knows nothing of files and libraries.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tasks.records import SegmentKind
+if TYPE_CHECKING:
+    from tasks.records import SegmentKind
 
 
 @dataclass(frozen=True)
