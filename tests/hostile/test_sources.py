@@ -219,8 +219,10 @@ def test_a_file_that_changes_while_it_is_read_is_one_whole(
 def test_two_thousand_pages_are_read(tmp_path: Path, config: Settings) -> None:
     """All of them, in the time and memory that grow with their number."""
     path = tmp_path / "long.pdf"
+    words = ["".join(chr(97 + int(digit)) for digit in str(n * 7919 + 10**8)) for n in range(4000)]
     pages = (
-        paragraph([f"Page {n} tells of matter {n * 7919 % 10007} and more."]) for n in range(2000)
+        paragraph([f"The {words[n]} of this page meets", f"a {words[-n - 1]} and goes on."])
+        for n in range(2000)
     )
     path.write_bytes(drawn(list(pages)))
 
