@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -59,10 +59,16 @@ def mark_killed_runs() -> None:
 
 
 def put_back_runs() -> None:
-    """Let the next worker take the runs that a worker had taken, and not begun, when it died."""
+    """Let the next worker take the runs that a worker had taken, and not begun, when it died.
+
+    What it had started for them is ended: without their worker, such processes come to nothing.
+    """
     with _if_possible(), get_client(sync_client=True) as client:
         for run in _runs(client, StateType.PENDING):
-            if run.deployment_id and _is_gone(run):
+            if run.deployment_id:
+                for process in _processes_of(run):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
                 client.set_flow_run_state(run.id, Scheduled(), force=True)
 
 
@@ -105,7 +111,12 @@ def _is_gone(run: FlowRun) -> bool:
                 return True
     if run.deployment_id is None:
         return False  # someone else's, by a script of their own
-    return all(_variable(process, _RUN_ID) != str(run.id) for process in psutil.process_iter())
+    return not _processes_of(run)
+
+
+def _processes_of(run: FlowRun) -> list[psutil.Process]:
+    every = psutil.process_iter()
+    return [process for process in every if _variable(process, _RUN_ID) == str(run.id)]
 
 
 def _variable(process: psutil.Process, name: str) -> str:
