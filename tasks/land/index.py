@@ -126,7 +126,7 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
         state=_state(row, source.get("status", "ok")),
         source=Link(file_name(uri), link(uri)) if uri else Link("", ""),
         at=row["created_at"] or source.get("read_at") or _EPOCH,
-        note=source.get("error", ""),
+        note=_note(source) if source else "",
         failed_pages=tuple(row["failed_pages"]),
         files=tuple(_link_here(path) for path in row["paths"]),
         language=row["language"],
@@ -158,8 +158,14 @@ def _of_sources(sources: Mapping[str, Mapping[str, Any]], summarised: set[str]) 
                 state="failed" if row["status"] == "failed" else "unfinished",
                 source=Link(file_name(row["uri"]), link(row["uri"])),
                 at=row["read_at"] or _EPOCH,
-                note=row["error"],
+                note=_note(row),
             )
+
+
+def _note(source: Mapping[str, Any]) -> str:
+    """Return what is wrong with a source, whose name stands beside it."""
+    error: str = source["error"]
+    return error.removeprefix(f"{source['uri']}: ")
 
 
 def _link_here(path: str) -> Link:
