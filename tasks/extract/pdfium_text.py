@@ -179,16 +179,18 @@ class _Reader:
         first, last = start + len(raw) - len(raw.lstrip()), end - 1
         while last > start and (self.text[last].isspace() or self.text[last] in _HYPHEN_MARKS):
             last -= 1
-        x0, y0, x1, y1 = self._box(first)
+        first_char, last_char = self._index(first), self._index(last)
+        x0, y0, x1, y1 = self._box(first_char)
         if last > first:
-            a0, b0, a1, b1 = self._box(last)
+            a0, b0, a1, b1 = self._box(last_char)
             x0, y0, x1, y1 = min(x0, a0), min(y0, b0), max(x1, a1), max(y1, b1)
         letter = next((i for i in range(first, last) if self.text[i].isalnum()), first)
-        size, bold, mono = self._font(letter)
-        if last > letter:
-            end_size, end_bold, end_mono = self._font(last)
+        letter_char = first_char if letter == first else self._index(letter)
+        size, bold, mono = self._font(letter_char)
+        if last > letter and not self._same_object(letter_char, last_char):
+            end_size, end_bold, end_mono = self._font(last_char)
             if size > _INITIAL * end_size and self.text[first : first + 2].isalpha():
-                size, bold, mono = self._font(first + 1)
+                size, bold, mono = self._font(self._index(first + 1))
             size, bold, mono = max(size, end_size), bold and end_bold, mono and end_mono
         return Line(text, self.page, x0, y0, x1, y1, size, bold, mono, row)
 
@@ -196,13 +198,21 @@ class _Reader:
         """Characters without Unicode have a place on the page but none in the text."""
         return int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self.text_page, text_index))
 
-    def _box(self, text_index: int) -> tuple[float, float, float, float]:
+    def _same_object(self, char: int, other: int) -> bool:
+        """Say whether two characters are of one text object, and so of one font and size."""
+        one = pdfium_c.FPDFText_GetTextObject(self.text_page, char)
+        two = pdfium_c.FPDFText_GetTextObject(self.text_page, other)
+        if not one or not two:
+            return False
+        return ctypes.addressof(one.contents) == ctypes.addressof(two.contents)
+
+    def _box(self, char: int) -> tuple[float, float, float, float]:
         rect = self.rect
-        pdfium_c.FPDFText_GetLooseCharBox(self.text_page, self._index(text_index), rect)
+        pdfium_c.FPDFText_GetLooseCharBox(self.text_page, char, rect)
         return self.geometry.box(rect.left, rect.bottom, rect.right, rect.top)
 
-    def _font(self, text_index: int) -> tuple[float, bool, bool]:
-        char, matrix = self._index(text_index), self.matrix
+    def _font(self, char: int) -> tuple[float, bool, bool]:
+        matrix = self.matrix
         self.sampled += 1
         self.unmapped += pdfium_c.FPDFText_HasUnicodeMapError(self.text_page, char) == 1
         size = pdfium_c.FPDFText_GetFontSize(self.text_page, char)
