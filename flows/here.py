@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import httpx
 
 from flows.in_use import a_run
 from flows.progress import watcher
@@ -20,6 +23,7 @@ from flows.server import (
     ServerAddress,
     client_environment,
     configured_server,
+    is_healthy,
     log_file,
     own_server,
     wait_for_server,
@@ -32,6 +36,10 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 OK, FAILED, SOME_FAILED = 0, 1, 2
+_GONE = (
+    "Prefect's server has gone, and the run could not tell it how it ended. Start it again, and "
+    "give the same command: what is done is not asked anew."
+)
 
 
 def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: bool) -> int:
@@ -40,20 +48,41 @@ def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: b
     Raises:
         PipelineError: there is no server to run it with.
     """
-    began = time.monotonic()
     stopping = Stopping()
-    log = log_file(settings, "lectern")
     try:
-        with a_run(settings.home), Terminal() as terminal, _server(settings) as server:
-            if not verbose:
-                _log_to(log)
-            watcher.set(terminal)
-            state = _run(parameters, stopping)
-            ui = _ui(server, state)
-    except (Exception, KeyboardInterrupt):
-        if not stopping.told:
+        code = _summarize(settings, parameters, stopping, verbose=verbose)
+    except (Exception, KeyboardInterrupt) as error:
+        if stopping.told:
+            code = _stopped(stopping)
+        elif isinstance(error, httpx.TransportError):
+            err.print(_GONE, style="red")
+            code = FAILED
+        else:
             raise
-        return _stopped(stopping)
+    _leave_if_gone(code)
+    return code
+
+
+def _leave_if_gone(code: int) -> None:
+    """End here if the server has gone: Prefect would try for minutes to send it the rest."""
+    url = os.environ.get("PREFECT_API_URL")
+    if url and not is_healthy(ServerAddress(url)):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _summarize(
+    settings: Settings, parameters: dict[str, Any], stopping: Stopping, *, verbose: bool
+) -> int:
+    began = time.monotonic()
+    log = log_file(settings, "lectern")
+    with a_run(settings.home), Terminal() as terminal, _server(settings) as server:
+        if not verbose:
+            _log_to(log)
+        watcher.set(terminal)
+        state = _run(parameters, stopping)
+        ui = _ui(server, state)
     if state.is_cancelled():
         return _stopped(stopping)
     if terminal.snapshot is None:  # it did not come to reading a source
@@ -131,6 +160,7 @@ def _server(settings: Settings) -> Iterator[ServerAddress | None]:
                 yield None
             finally:
                 send_the_rest()
+                del os.environ["PREFECT_API_URL"]  # it goes now
 
 
 def _mark_killed_runs() -> None:
@@ -162,6 +192,7 @@ def _log_to(path: Path) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.handlers = [handler]
+    logging.getLogger("prefect._internal").handlers = [handler]  # it has the terminal for itself
     for name in ("tasks", "flows", "prefect"):  # Prefect lets some of these end at themselves
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
