@@ -124,15 +124,16 @@ def test_a_killed_run_does_not_stay_running(
 ) -> None:
     """kill -9 leaves a run that nobody ends; the next server of ours marks it, and no other."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import StateType
     from prefect.client.schemas.sorting import FlowRunSort
     from support.scripted_server import ScriptedServer
 
     from flows.killed import mark_killed_runs
 
-    def states() -> list[str | None]:
+    def states() -> list[str]:
         with get_client(sync_client=True) as client:
             newest = FlowRunSort.EXPECTED_START_TIME_DESC
-            return [run.state_name for run in client.read_flow_runs(sort=newest)]
+            return [str(run.state_type) for run in client.read_flow_runs(sort=newest)]
 
     with ScriptedServer(delay_s=30) as server:
         own = {"LECTERN_POOL_URL": server.url, "LECTERN_MODEL": str(tiny_model)}
@@ -148,7 +149,8 @@ def test_a_killed_run_does_not_stay_running(
         process.wait()
         mark_killed_runs()
 
-    assert (before[0], states()) == ("Running", ["Crashed", *before[1:]])
+    running, crashed = str(StateType.RUNNING), str(StateType.CRASHED)
+    assert (before[0], states()) == (running, [crashed, *before[1:]])
 
 
 def test_the_connection_file_is_private_and_goes(tmp_path: Path) -> None:
