@@ -16,6 +16,9 @@ _BULLETS = {0xF0B7: "•", 0xF0A7: "▪", 0xF0A8: "▫", 0xF0D8: "➢", 0xF0FC: 
 # stays as it is, for NFKC would turn full-width Chinese punctuation into ASCII.
 _SHAPES = [*range(0x2E80, 0x2FE0), *range(0xFB00, 0xFDFC), *range(0xFE70, 0xFEFD)]
 _INVISIBLE = [*range(0x20), *range(0x7F, 0xA0), *range(0x200B, 0x2010), 0x2060, 0xFEFF, 0xFFFE]
+# What turns the direction of text around, and letters that only a machine sees: both can make a
+# reader see another text than the model is shown.
+_INVISIBLE += [*range(0x202A, 0x202F), *range(0x2061, 0x206A), *range(0xE0000, 0xE0080)]
 _JOINERS = (0x200C, 0x200D)  # carry meaning in Persian and Indic scripts
 _TABLE: dict[int, str | None] = {
     **{c: unicodedata.normalize("NFKC", chr(c)) for c in _SHAPES},
