@@ -66,10 +66,11 @@ def decode(data: bytes, declared: str = "") -> str:
             return data.decode(encoding, "replace")
     if utf_16 := _is_utf_16(data[: 1 << 16]):
         return data.decode(utf_16, "replace")
-    for encoding in (known(declared), "utf-8"):
+    escaped = "iso2022_jp" if b"\x1b$" in data else ""
+    for encoding in (_certain(data), escaped, known(declared), "utf-8"):
         if encoding and _fits(data, encoding):
             return data.decode(encoding, "replace")
-    return data.decode(known(declared) or _detected(data), "replace")
+    return data.decode(_detected(data), "replace")
 
 
 def declared_by_html(data: bytes, media_type: str = "") -> str:
@@ -92,6 +93,15 @@ def known(name: str) -> str:
     if "escape" in info.name:
         return ""
     return _WIDER.get(info.name, info.name)
+
+
+def _certain(data: bytes) -> str:
+    """Return "utf-8" for what can hardly be anything else, whatever it is declared to be."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    return "" if data.isascii() else "utf-8"
 
 
 def _fits(data: bytes, encoding: str) -> bool:

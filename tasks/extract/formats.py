@@ -44,6 +44,7 @@ _NAMES: Mapping[SourceKind, str] = MappingProxyType(
 )
 _OFFICE = "Convert it: `libreoffice --headless --convert-to docx FILE`"
 _EBOOK = "Convert it: `ebook-convert FILE book.epub` (of calibre)"
+_SAVED = "Save it as HTML or print it to a PDF"
 _ARCHIVE = "Unpack it, and name what is in it"
 _OTHER = f"Lectern reads {READABLE}; convert it first"
 _ENCRYPTED_OFFICE = "EncryptedPackage".encode("utf-16-le")
@@ -55,6 +56,7 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\xeaDRMION\xee", "is a Kindle book that is protected by DRM", ""),
     (0, b"ITSF", "is a CHM book", _EBOOK),
     (0, b"AT&TFORM", "is a DjVu document", "Convert it: `ddjvu -format=pdf FILE out.pdf`"),
+    (0, b"From: <Saved by ", "is a web page saved with all that it shows (MHTML)", _SAVED),
     (0, b"%!PS", "is a PostScript file", "Convert it: `ps2pdf FILE out.pdf`"),
     (0, b"PK\x05\x06", "is an empty archive", "Get a fresh copy"),
     (0, b"\x1f\x8b", "is a compressed file", _ARCHIVE),

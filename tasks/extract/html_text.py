@@ -21,12 +21,14 @@ _BLOCK_TAGS = """address article aside blockquote body caption center dd details
     dt fieldset figcaption figure footer form frameset header hgroup hr html legend li main menu ol
     optgroup option p search section summary table tbody td tfoot th thead tr ul"""
 _BLOCKS = frozenset(_BLOCK_TAGS.split())
-_NOT_SHOWN_TAGS = """head script style template noscript nav datalist select iframe object video
-    audio canvas annotation annotation-xml rp"""
-_NOT_SHOWN = frozenset(_NOT_SHOWN_TAGS.split())
+_NOT_SHOWN_TAGS = """head title script style template noscript noframes noembed nav datalist select
+    iframe object video audio canvas annotation annotation-xml rp"""
+NOT_SHOWN = frozenset(_NOT_SHOWN_TAGS.split())
 _SVG_NOT_SHOWN = frozenset(("title", "desc", "metadata", "defs"))
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))", re.I)
-_NOT_IN_A_ROW = frozenset(("table", "ul", "ol", "dl", "pre", "blockquote", "hr", *_HEADINGS))
+_PRE = frozenset(("pre", "listing", "xmp", "plaintext"))
+_APART = frozenset(("img", "input", "button", "textarea"))  # never part of a word
+_NOT_IN_A_ROW = frozenset(("table", "ul", "ol", "dl", "blockquote", "hr", *_PRE, *_HEADINGS))
 _ROW_NODES, _ROW_CHARS = 400, 1000  # more is a page that was laid out by a table
 _CELL = " | "
 _SPACE = re.compile(r"[ \t\n\f\r]+")
@@ -39,6 +41,7 @@ _VOID = frozenset(_VOID_TAGS.split())
 _SELF_CLOSING = re.compile(
     r"""<([a-z][\w:-]*+)((?:\s++[^\s"'<>/=]++(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'))?+)*+)\s*+/>""", re.I
 )
+_OWN_ENTITIES = re.compile(r"(<!DOCTYPE\s[^\[>]{0,300})\[[^\]]*\]\s*>", re.I)
 _CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 
 
@@ -65,6 +68,7 @@ def _as_html(text: str) -> str:
     text = text.replace("\x00", "\ufffd")
     if not _IS_XHTML.search(text[: 1 << 12]):
         return text
+    text = _OWN_ENTITIES.sub(r"\1>", text, count=1)
     text = _CDATA.sub(lambda found: escape(found[1]), text)
     return _SELF_CLOSING.sub(_closed, text)
 
@@ -123,18 +127,18 @@ class _Reader:
             self._add(node.text_content or "")
             return False
         tag = node.tag or ""
-        if not node.is_element_node or tag in _NOT_SHOWN or _is_hidden(node, tag):
+        if not node.is_element_node or tag in NOT_SHOWN or _is_hidden(node, tag):
             return False
         if tag == "br":
             self._text.append("\n")
-        elif tag in ("img", "input"):
+        elif tag in _APART:
             self._text.append(" ")
         elif tag in ("td", "th") and self._row:
             self._text.append(_CELL if "".join(self._text).strip() else "")
         elif tag == "tr" and not self._row:
             self._end()
             self._row = node.mem_id if _is_row(node) else 0
-        elif tag == "pre":
+        elif tag in _PRE:
             self._end()
             self._pre += 1
         elif tag in ("ruby", "rt", "rtc"):
@@ -147,20 +151,22 @@ class _Reader:
         if not node.is_element_node:
             return
         tag = node.tag or ""
-        if tag in _NOT_SHOWN or _is_hidden(node, tag):
+        if tag in NOT_SHOWN or _is_hidden(node, tag):
             return
         if self._row and node.mem_id == self._row:
             self._end("lines")
             self._row = 0
         elif tag in _HEADINGS:
             self._end("heading", _HEADINGS[tag])
-        elif tag == "pre":
+        elif tag in _PRE:
             self._end("lines")
             self._pre -= 1
         elif tag == "ruby":
             self._leave_ruby()
         elif tag in ("rt", "rtc"):
             self._ruby = 1
+        elif tag in _APART:
+            self._text.append(" ")
         elif tag in ("sup", "sub"):
             self._shift(_RAISED if tag == "sup" else _LOWERED)
         elif tag in _BLOCKS:
@@ -210,9 +216,7 @@ class _Reader:
 
 def _is_hidden(node: LexborNode, tag: str) -> bool:
     attributes = node.attributes
-    if not attributes and tag not in _SVG_NOT_SHOWN:
-        return False
-    if tag in _SVG_NOT_SHOWN:
+    if tag in _SVG_NOT_SHOWN or (tag == "dialog" and "open" not in attributes):
         return True
     return "hidden" in attributes or bool(_HIDING.search(attributes.get("style") or ""))
 
