@@ -8,7 +8,7 @@ included. The run's wall time goes from the beginning of extraction to the last 
 
 Without MODEL it is one of Qwen2.5-0.5B's shape with random weights in Q4_0, made into a
 temporary folder by `make_gguf.py` and `quantize_gguf.py`, which stand in the folder `tools`
-beside LECTERN_MATERIAL, and need `pip install gguf`. Its answers are noise and fail their
+beside LECTERN_MATERIAL. Its answers are noise and fail their
 checks, so there is nothing to merge or to land but the ledger; the demo model (MODEL `demo`)
 shows these. Without DOCUMENT it is the handbook among the samples.
 """
