@@ -6,9 +6,10 @@ contents gives to chapters without a heading. What a chapter shows is HTML's bus
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from urllib.parse import unquote, urldefrag
 from xml.etree import ElementTree
@@ -23,7 +24,7 @@ from tasks.extract.unpaged import Block, to_parsed
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")  # no DRM
-_PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "text/x-oeb1-document")
+_NO_PAGES = ("image/", "audio/", "video/", "font/", "text/css", "application/x-dtbncx")
 _ANY = "{*}"  # of whatever namespace: old books have others, or none
 
 
@@ -32,13 +33,14 @@ class _Package:
     """What a book says of itself.
 
     Attributes:
-        spine: the files of its chapters, in reading order.
+        spine: the files of its chapters, in reading order; lost: those that it does not hold.
         names: of chapters, by their file, as the table of contents has them.
     """
 
     title: str
     language: str
     spine: tuple[str, ...]
+    lost: tuple[str, ...]
     names: Mapping[str, str]
 
 
@@ -59,40 +61,51 @@ def parse_epub(data: bytes) -> Parsed:
         _refuse_encrypted(archive, package.spine)
         blocks = list(chain.from_iterable(_chapters(archive, package)))
     title = package.title if is_title(package.title) else ""
-    return to_parsed(blocks, title, package.language)
+    return replace(to_parsed(blocks, title, package.language), lost_parts=package.lost)
 
 
 def _package(archive: Archive) -> _Package:
-    container = ElementTree.fromstring(archive.read(_CONTAINER))
+    container = _tree(archive, _CONTAINER)
     path = container.find(f".//{_ANY}rootfile").attrib["full-path"]  # type: ignore[union-attr]
-    root = ElementTree.fromstring(archive.read(path))
+    root = _tree(archive, path)
     items = {item.get("id", ""): item for item in root.iterfind(f".//{_ANY}item")}
     navigation = [i for i in items.values() if "nav" in (i.get("properties") or "").split()]
     contents = root.find(f"{_ANY}spine").get("toc", "")  # type: ignore[union-attr]
     navigation += [items[contents]] if contents in items else []
-    chapters = [items.get(each.get("idref", "")) for each in root.iterfind(f".//{_ANY}itemref")]
-    spine = [
-        _resolve(path, item)
-        for item in chapters
-        if item is not None
-        and item not in navigation
-        and item.get("media-type", _PAGES[0]) in _PAGES
-    ]
+    listed = [each.get("idref", "") for each in root.iterfind(f".//{_ANY}itemref")]
+    spine = dict.fromkeys(
+        _resolve(archive, path, items[each].get("href", "")) if each in items else each
+        for each in listed
+        if each not in items or (items[each] not in navigation and _is_page(items[each]))
+    )
     return _Package(
         clean(root.findtext(f".//{_ANY}title") or ""),
         clean(root.findtext(f".//{_ANY}language") or ""),
-        tuple(dict.fromkeys(name for name in spine if name in archive.names)),
-        _names(archive, [_resolve(path, item) for item in navigation]),
+        tuple(name for name in spine if name in archive.names),
+        tuple(name for name in spine if name not in archive.names),
+        _names(archive, [_resolve(archive, path, item.get("href", "")) for item in navigation]),
     )
 
 
-def _resolve(base: str, item: ElementTree.Element) -> str:
-    return _join(base, item.get("href", ""))
+def _tree(archive: Archive, path: str) -> ElementTree.Element:
+    """Return the tree of an XML file, which may begin with blank lines that XML forbids."""
+    return ElementTree.fromstring(archive.read(path).removeprefix(codecs.BOM_UTF8).lstrip())
 
 
-def _join(base: str, href: str) -> str:
-    target = unquote(urldefrag(href).url)
-    return posixpath.normpath(posixpath.join(posixpath.dirname(base), target)) if target else base
+def _is_page(item: ElementTree.Element) -> bool:
+    return not item.get("media-type", "").startswith(_NO_PAGES)
+
+
+def _resolve(archive: Archive, base: str, href: str) -> str:
+    """Return the name of the file that a reference means, as the archive spells it, if it does."""
+    target = urldefrag(href).url.replace("\\", "/")
+    if not target:
+        return base
+    for spelling in (unquote(target), target):
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(base), spelling))
+        if name := archive.spelled(path.lstrip("/")):
+            return name
+    return unquote(target)
 
 
 def _names(archive: Archive, navigation: list[str]) -> dict[str, str]:
@@ -100,15 +113,17 @@ def _names(archive: Archive, navigation: list[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for path in navigation:
         try:
-            root = ElementTree.fromstring(archive.read(path))
+            root = _tree(archive, path)
         except (KeyError, ElementTree.ParseError):
             continue
         for point in root.iterfind(f".//{_ANY}navPoint"):
             content, label = point.find(f"{_ANY}content"), point.findtext(f".//{_ANY}text")
             if content is not None:
-                names.setdefault(_join(path, content.get("src", "")), clean(label or ""))
+                file = _resolve(archive, path, content.get("src", ""))
+                names.setdefault(file, clean(label or ""))
         for link in root.iterfind(f".//{_ANY}a"):
-            names.setdefault(_join(path, link.get("href", "")), clean("".join(link.itertext())))
+            file = _resolve(archive, path, link.get("href", ""))
+            names.setdefault(file, clean("".join(link.itertext())))
     return names
 
 

@@ -156,6 +156,10 @@ def _loss(
     n_pages, lost = len(answer["labels"]), answer["lost_pages"]
     obstacle = f" ({recognition.obstacle})" if recognition.obstacle else ""
     remedy = recognition.remedy or _REMEDIES[mode]
+    if parts := answer["lost_parts"]:
+        named = ", ".join(parts[:3]) + (" and others" if len(parts) > 3 else "")
+        problem = f"{len(parts)} of its parts are missing in the file: {named}"
+        return SourceError(uri, problem, "Get a fresh copy")
     if not answer["pieces"]:
         if not n_pages:
             return SourceError(uri, "holds no text", "Open it to see whether it is whole")

@@ -142,14 +142,15 @@ def _sent(hint: Hint) -> str:
 
 def _of_zip(data: bytes) -> SourceKind:
     """Tell the formats apart that are zip files."""
+    from tasks.extract.archive import DAMAGED
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = set(archive.namelist())
             media_type = archive.read("mimetype")[:100] if "mimetype" in names else b""
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise SourceError(
-            "", "is damaged: it is a zip file cut short", "Get a fresh copy"
-        ) from error
+    except DAMAGED as error:
+        problem = "is damaged: it is a zip file cut short or changed"
+        raise SourceError("", problem, "Get a fresh copy") from error
     if "META-INF/container.xml" in names or media_type.startswith(b"application/epub"):
         return "epub"
     if "[Content_Types].xml" in names and any(name.startswith("word/") for name in names):

@@ -34,6 +34,7 @@ class Parsed:
     Attributes:
         labels: of its pages; none where it has no pages.
         lost_pages: pages that may hold text of which none could be read.
+        lost_parts: what the document says it is made of and does not hold, where it has no pages.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Parsed:
     pieces: tuple[Piece, ...]
     lost_pages: tuple[int, ...] = ()
     all_blank: bool = False
+    lost_parts: tuple[str, ...] = ()
 
 
 def is_title(text: str) -> bool:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+import zipfile
+from collections.abc import Callable
 
+import pytest
+from support.books import epub, zipped
+
+from tasks.extract import Extracted
 from tasks.extract.decoding import declared_by_html, decode
+from tasks.extract.epub import parse_epub
 from tasks.extract.html_text import parse_html
 from tasks.extract.markdown_text import parse_markdown
 from tasks.extract.pieces import Parsed
@@ -79,3 +86,50 @@ def test_a_tag_named_in_markdown_hides_nothing_that_follows(tag: str) -> None:
 
     shown = f"Use <{tag}> here. The end. <{tag}> The very end."
     assert " ".join(texts(parsed)) == shown
+
+
+def without(data: bytes, name: str, kept: str = "") -> bytes:
+    """Take a file out of an archive, unless it is the one to keep."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return zipped({n: archive.read(n) for n in archive.namelist() if n == kept or n != name})
+
+
+PAGE = "<html><body><p>{}</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    ("href", "name"),
+    [
+        ("ch%201.xhtml", "OEBPS/ch 1.xhtml"),
+        ("ch%201.xhtml", "OEBPS/ch%201.xhtml"),
+        ("%E4%B8%AD.xhtml", "OEBPS/中.xhtml"),
+        ("Ch1.XHTML", "OEBPS/ch1.xhtml"),
+        ("/OEBPS/a.xhtml", "OEBPS/a.xhtml"),
+        ("text\\a.xhtml", "OEBPS/text/a.xhtml"),
+        ("../a.xhtml#part", "a.xhtml"),
+    ],
+)
+def test_a_chapter_is_found_however_the_package_spells_its_name(href: str, name: str) -> None:
+    """What made the book wrote for its own system."""
+    book = without(epub({href: ""}, more={name: PAGE.format("seen")}), f"OEBPS/{href}", name)
+
+    assert texts(parse_epub(book)) == ["seen"]
+
+
+def test_chapters_that_a_book_lacks_are_told(read: Callable[..., Extracted]) -> None:
+    """Of a book cut short the rest is read, and the user hears of it."""
+    book = epub({"a.xhtml": PAGE.format("seen"), "b.xhtml": "", "c.xhtml": ""})
+    source = read(without(book, "OEBPS/b.xhtml"), "a.epub").source
+
+    assert (source.status, source.n_segments) == ("partial", 1)
+    assert "1 of its parts are missing in the file: b.xhtml" in source.error
+
+
+def test_a_chapter_that_can_not_be_unpacked_is_told(read: Callable[..., Extracted]) -> None:
+    """By what it is, and not as a crash."""
+    book = bytearray(epub({"a.xhtml": PAGE.format("many words " * 99)}))
+    with zipfile.ZipFile(io.BytesIO(book)) as archive:
+        start = archive.getinfo("OEBPS/a.xhtml").header_offset + 30 + len("OEBPS/a.xhtml")
+    book[start : start + 20] = b"\xff" * 20
+
+    assert "is damaged" in read(bytes(book), "a.epub").source.error
