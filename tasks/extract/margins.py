@@ -75,10 +75,12 @@ def without_margins(pages: Sequence[Page]) -> list[Page]:
     gone |= _beside_numbers(edges, gone)
     gone |= _headers(edges, text)
     gone_lines = {id(edges[k].line) for k in _apart(edges, _outside(edges, gone), text)}
-    return [
+    bare = [
         replace(page, lines=tuple(line for line in page.lines if id(line) not in gone_lines))
         for page in pages
     ]
+    # What is all that a document says is its text, wherever it stands.
+    return bare if any(page.lines for page in bare) else list(pages)
 
 
 def _outermost(page: Page) -> list[tuple[Line, bool]]:

@@ -61,6 +61,13 @@ def test_rows_of_a_table_stay_rows(read: Read) -> None:
     assert "Berlin Germany Paris France Vienna Austria" in running(read(drawn([rows])))
 
 
+def test_a_line_that_is_all_a_document_says_stays(read: Read) -> None:
+    """Repeated on every page, at its edge: without it nothing would be left."""
+    got = read(drawn([[Text("Strictly confidential, for the board alone.", 60, 760)]] * 4))
+
+    assert ["ok", 4] == [got.source.status, len(got.segments)]
+
+
 def test_headers_footers_and_page_numbers_go(read: Read) -> None:
     """Repeated lines and numbers at the edge, with alternating sides and changing chapters."""
     pages = []
