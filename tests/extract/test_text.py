@@ -65,7 +65,7 @@ def test_a_line_that_is_all_a_document_says_stays(read: Read) -> None:
     """Repeated on every page, at its edge: without it nothing would be left."""
     got = read(drawn([[Text("Strictly confidential, for the board alone.", 60, 760)]] * 4))
 
-    assert ["ok", 4] == [got.source.status, len(got.segments)]
+    assert [got.source.status, len(got.segments)] == ["ok", 4]
 
 
 def test_headers_footers_and_page_numbers_go(read: Read) -> None:
