@@ -22,7 +22,7 @@ from flows.claims import Claims
 from flows.progress import Progress
 from flows.rounds import Reading
 from tasks.errors import StorageError
-from tasks.extract import Extracted, extract
+from tasks.extract import Extracted, extract, ocr
 from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
 from tasks.generate.attempts import counting, left
@@ -147,6 +147,7 @@ class SummaryJob:
 
     def __enter__(self) -> Self:
         tidy(self._settings.results)
+        ocr.tidy(self._settings.home)
         return self
 
     def __exit__(

@@ -154,6 +154,7 @@ def _loss(
 ) -> SourceError | None:
     """What of the document could not be read, as an error; None if nothing was lost."""
     n_pages, lost = len(answer["labels"]), answer["lost_pages"]
+    lacks = recognition.lacks(answer["language"])
     obstacle = f" ({recognition.obstacle})" if recognition.obstacle else ""
     remedy = recognition.remedy or _REMEDIES[mode]
     if parts := answer["lost_parts"]:
@@ -172,8 +173,8 @@ def _loss(
         pages = "page" if len(lost) == 1 else "pages"
         problem = f"no text could be read on {pages} {', '.join(ranges(lost))} of {n_pages}"
         return SourceError(uri, f"{problem}{obstacle}", remedy)
-    if obstacle and mode == "always":
-        return SourceError(uri, f"not all text was recognised anew{obstacle}", remedy)
+    if lacks or (obstacle and not recognition.lacking and mode == "always"):
+        return SourceError(uri, f"not all text could be recognised well{obstacle}", remedy)
     return None
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import logging
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -25,8 +25,6 @@ from tasks.files import make_folder
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
-
-log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _TESSERACT = {  # ISO 639-1 to tesseract's; Chinese and Japanese texts hold Latin words
@@ -55,12 +53,19 @@ class Recognition:
     Attributes:
         identity: what the text depends on besides the document; "" where nothing was done.
         obstacle, remedy: why not all could be done, and what to do; else "".
+        lacking: languages that should have been looked for too; the obstacle names them.
     """
 
     parts: tuple[Part, ...] = ()
     identity: str = ""
     obstacle: str = ""
     remedy: str = ""
+    lacking: frozenset[str] = frozenset()
+
+    def lacks(self, language: str) -> bool:
+        """Say whether a text that turned out to be in `language` suffers from what is lacking."""
+        own = _TESSERACT.get(language)
+        return bool(self.lacking) and (not own or not self.lacking.isdisjoint(own.split("+")))
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,8 @@ class OcrRequest:
 
     Attributes:
         document, progress: descriptors of the PDF, and of where the number of pages done goes.
-        pages: to be recognised, from 1.
-        folder: gets the parts, of `part_pages` pages each; work is for everything else.
+        pages: to be recognised, from 1; n_all: their number with those that were before.
+        folder: gets the parts, of at most `part_pages` pages; work is for everything else.
         lock: a descriptor that is held as long as this process lives.
     """
 
@@ -79,6 +84,7 @@ class OcrRequest:
     lock: int
     password: str | None
     pages: list[int]
+    n_all: int
     part_pages: int
     folder: str
     work: str
@@ -127,24 +133,36 @@ def recognise(
     obstacle = f"tesseract lacks the language {' and '.join(lacking)}" if lacking else ""
     remedy = f"Install it: {_install(lacking)}" if lacking else ""
     if not languages:
-        return Recognition(obstacle=obstacle, remedy=remedy)
-    if lacking:
-        log.warning("%s: text is recognised as %s alone. %s", obstacle, "+".join(languages), remedy)
+        return Recognition(obstacle=obstacle, remedy=remedy, lacking=frozenset(lacking))
     identity = f"ocr {programs.engine} {'+'.join(languages)} {list(pages)}"
     folder = settings.home / "cache" / "ocr" / _key(digest, identity)
     request = _request(document, pages, folder, programs, languages, settings, password)
-    with _locked(folder) as lock, tempfile.TemporaryFile() as done:
-        ended = _run(request, lock, done, settings, progress)
+    with _locked(folder, progress) as lock, tempfile.TemporaryFile() as done:
+        ended = _run(request, lock, done, progress)
+        parts = tuple(_parts(folder, pages))
     if not ended:
+        lacking = []
         obstacle = "recognising their text took too long or failed"
         remedy = "Run again to go on with it; raise LECTERN_OCR_SECONDS if it takes too long"
-    parts = tuple(_parts(request, folder))
-    found = [index for part in parts for index in part.pages]
-    return Recognition(parts, f"{identity} {found}" if found else "", obstacle, remedy)
+    found = sorted(_covered(parts))
+    identity = f"{identity} {found}" if found else ""
+    return Recognition(parts, identity, obstacle, remedy, frozenset(lacking))
 
 
-def part_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:05}.pdf"
+def part_path(folder: Path, pages: Sequence[int]) -> Path:
+    """Return where the text of these pages is kept: the name says which they are."""
+    return folder / f"{'-'.join(map(str, pages))}.pdf"
+
+
+def tidy(home: Path) -> None:
+    """Remove what processes that were killed while they recognised text have left."""
+    for work in (home / "cache" / "ocr").glob("*/work"):
+        descriptor = os.open(work.parent, os.O_RDONLY)
+        try:
+            if _try_lock(descriptor):  # else it is in use
+                shutil.rmtree(work, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _key(digest: str, identity: str) -> str:
@@ -167,7 +185,8 @@ def _request(
         lock=-1,
         password=password,
         pages=list(pages),
-        part_pages=8,  # whatever the machine: what is kept must fit again
+        n_all=len(pages),
+        part_pages=8,
         folder=str(folder),
         work=str(folder / "work"),
         program=programs.ocrmypdf,
@@ -179,21 +198,25 @@ def _request(
     )
 
 
-def _run(
-    request: OcrRequest, lock: int, done: IO[bytes], settings: Settings, progress: Progress | None
-) -> bool:
-    """Run the child; return whether it did all."""
-    work, total = Path(request.work), len(request.pages)
-    if len(list(_parts(request, work.parent))) == -(-total // request.part_pages):
+def _run(request: OcrRequest, lock: int, done: IO[bytes], progress: Progress | None) -> bool:
+    """Run the child for what is not there yet; return whether it did all."""
+    work, total = Path(request.work), request.n_all
+    covered = _covered(_parts(work.parent, request.pages))
+    left = [page for page in request.pages if page not in covered]
+    if not left:
         return True
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
     make_folder(work)
-    request = replace(request, lock=lock, progress=done.fileno())
+    request = replace(request, lock=lock, progress=done.fileno(), pages=left)
     os.lseek(request.document, 0, os.SEEK_SET)
+    os.pwrite(request.progress, str(len(covered)).encode(), 0)
     try:
         environment = {"TMPDIR": str(work), "OMP_THREAD_LIMIT": "1"}
         descriptors = (request.document, request.progress, lock)
-        with Child("tasks.extract.ocr_child", request, descriptors, environment) as child:
+        with (
+            _locked(work.parent.parent, progress),  # all cores are one document's at a time
+            Child("tasks.extract.ocr_child", request, descriptors, environment) as child,
+        ):
             waited = 0.0
             while (code := child.wait(_POLL_S)) is None and waited < request.seconds:
                 waited += _POLL_S
@@ -206,23 +229,39 @@ def _run(
     return code == 0
 
 
-def _parts(request: OcrRequest, folder: Path) -> Iterator[Part]:
-    for number, start in enumerate(range(0, len(request.pages), request.part_pages)):
-        path = part_path(folder, number)
-        if path.exists():
-            yield Part(str(path), request.pages[start : start + request.part_pages])
+def _parts(folder: Path, pages: Sequence[int]) -> Iterator[Part]:
+    """Yield what is kept of these pages."""
+    for path in sorted(folder.glob("*.pdf")):
+        held = [int(number) for number in path.stem.split("-")]
+        if set(held) <= set(pages):
+            yield Part(str(path), held)
+
+
+def _covered(parts: Iterable[Part]) -> set[int]:
+    return {page for part in parts for page in part.pages}
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[int]:
+def _locked(folder: Path, progress: Progress | None) -> Iterator[int]:
     """Hold a folder: two readers of one document, here or elsewhere, do the work once."""
     make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _try_lock(descriptor):
+            if progress:
+                progress("waiting for another document's text to be recognised", 0, 0)
+            time.sleep(_POLL_S)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @cache

@@ -35,9 +35,10 @@ def main() -> None:
     threading.Thread(target=end_with_parent, args=(lambda: _abandon(work),), daemon=True).start()
     hold_to(request.memory_mb << 20, request.seconds)
     try:
-        _recognise(request, work)
+        failed = _recognise(request, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    sys.exit(bool(failed))
 
 
 def _abandon(work: Path) -> None:
@@ -46,41 +47,38 @@ def _abandon(work: Path) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _recognise(request: OcrRequest, work: Path) -> None:
+def _recognise(request: OcrRequest, work: Path) -> int:
+    """Keep the text of pages; return how many of them failed."""
     from tasks.extract.parse import open_document
 
     with os.fdopen(request.document, "rb") as file:
         document = open_document(file.read(), request.password).pdfium
-    for number, start in enumerate(range(0, len(request.pages), request.part_pages)):
+    n_before, failed = request.n_all - len(request.pages), 0
+    for start in range(0, len(request.pages), request.part_pages):
         pages = request.pages[start : start + request.part_pages]
-        part = part_path(Path(request.folder), number)
-        if not part.exists():
-            made = work / "part.pdf"
-            _make_part(request, document, pages, made)
-            made.replace(part)
-        os.pwrite(request.progress, str(start + len(pages)).encode(), 0)
+        failed += _make_parts(request, document, pages, work)
+        os.pwrite(request.progress, str(n_before + start + len(pages)).encode(), 0)
+    return failed
 
 
-def _make_part(
-    request: OcrRequest, document: pdfium.PdfDocument, pages: Sequence[int], made: Path
-) -> None:
-    """Recognise pages together; if that fails, in halves: one page must not cost the others."""
-    pictures, read = made.with_name("pictures.pdf"), made.with_name("read.pdf")
+def _make_parts(
+    request: OcrRequest, document: pdfium.PdfDocument, pages: Sequence[int], work: Path
+) -> int:
+    """Recognise pages together; if that fails, in halves: one page must not cost the others.
+
+    Returns:
+        How many failed even alone. Nothing is kept of them, so a later run tries again.
+    """
+    pictures, read, made = (work / f"{name}.pdf" for name in ("pictures", "read", "made"))
     _draw(document, pages, pictures)
     if _run(request, pictures, read):
         _keep_text(read, made)
-    elif len(pages) == 1:
-        _keep_text(pictures, made)  # a page without text
-    else:
-        middle = len(pages) // 2
-        halves = [made.with_name(f"{made.stem}{side}.pdf") for side in "ab"]
-        _make_part(request, document, pages[:middle], halves[0])
-        _make_part(request, document, pages[middle:], halves[1])
-        with pdfium.PdfDocument.new() as both:
-            for half in halves:
-                with pdfium.PdfDocument(half) as source:
-                    both.import_pages(source)
-            both.save(made)
+        made.replace(part_path(Path(request.folder), pages))
+        return 0
+    if len(pages) == 1:
+        return 1
+    halves = pages[: len(pages) // 2], pages[len(pages) // 2 :]
+    return sum(_make_parts(request, document, half, work) for half in halves)
 
 
 def _draw(document: pdfium.PdfDocument, pages: Sequence[int], path: Path) -> None:

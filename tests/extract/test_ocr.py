@@ -56,7 +56,7 @@ def test_pages_without_text_are_recognised_once(scan: str, config: Settings) -> 
     assert heard.count("again") == 1
     assert got.segments == again.segments
     assert got.source.source_id != extract(scan, config, ocr="never").source.source_id
-    assert [path.name for path in config.home.rglob("*") if path.is_file()] == ["00000.pdf"]
+    assert [path.name for path in config.home.rglob("*") if path.is_file()] == ["1-3.pdf"]
 
 
 @needs_ocr
@@ -113,6 +113,51 @@ def test_a_missing_language_is_named(
 
     assert "tesseract lacks the language eng" in error
     assert "tesseract-ocr-eng" in error
+
+
+@needs_ocr
+def test_a_page_that_failed_is_tried_again_by_the_next_run(
+    scan: str, tmp_path: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And then what the document gives is another reading of it."""
+    broken, program = tmp_path / "broken", tmp_path / "ocrmypdf"
+    program.write_text(f'#!/bin/sh\n[ ! -e {broken} ] && exec {shutil.which("ocrmypdf")} "$@"\n')
+    program.chmod(0o755)
+    programs = ocr._Programs(str(program), "tesseract 5", frozenset({"eng"}))
+    monkeypatch.setattr(ocr, "_programs", lambda: programs)
+
+    broken.touch()
+    failed = extract(scan, config, ocr="auto").source
+    broken.unlink()
+    read = extract(scan, config, ocr="auto").source
+
+    assert (failed.status, failed.pages_without_text) == ("partial", (1, 3))
+    assert "took too long or failed" in failed.error
+    assert (read.status, read.pages_without_text) == ("ok", ())
+    assert failed.source_id != read.source_id
+
+
+def test_what_a_killed_process_left_is_removed_unless_it_is_in_use(tmp_path: Path) -> None:
+    """A run that goes on elsewhere holds its folder."""
+    left, used = (tmp_path / "cache" / "ocr" / name / "work" for name in ("left", "used"))
+    for work in (left, used):
+        work.mkdir(parents=True)
+        (work / "pictures.pdf").touch()
+
+    with ocr._locked(used.parent, None):
+        ocr.tidy(tmp_path)
+
+    assert (left.exists(), used.exists()) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("language", "suffers"), [("en", False), ("zh", True), ("und", True), ("eo", True)]
+)
+def test_a_language_that_is_not_installed_matters_to_its_own_texts(
+    language: str, suffers: bool
+) -> None:
+    """And to those in which no language could be made out."""
+    assert ocr.Recognition(lacking=frozenset({"chi_sim"})).lacks(language) is suffers
 
 
 @needs_ocr
