@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import quote, unquote, unquote_to_bytes, urldefrag, urlsplit
 
 from tasks.errors import one_line
@@ -65,6 +65,11 @@ def link(uri: str) -> str:
     if is_url(uri):
         return quote(urldefrag(uri).url, safe=_URL_SAFE)
     return path_of(uri).absolute().as_uri()
+
+
+def model_name(model: str) -> str:
+    """Return what a model is called: by its file's name, where it was named by its path."""
+    return PurePath(model).name if PurePath(model).is_absolute() else model
 
 
 def ranges(numbers: Sequence[int]) -> list[str]:

@@ -21,7 +21,7 @@ from tasks.land.files import storage_errors, write_atomically
 from tasks.land.labels import labels
 from tasks.land.rendering import render
 from tasks.land.tables import collect
-from tasks.naming import file_name, link
+from tasks.naming import file_name, link, model_name
 
 NAME = "index.html"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -131,7 +131,7 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
         files=tuple(_link_here(path) for path in row["paths"]),
         language=row["language"],
         length=row["length"],
-        model=_model(row["model"]),
+        model=model_name(row["model"]),
         calls=row["calls"],
         prompt_tokens=row["prompt_tokens"],
         completion_tokens=row["completion_tokens"],
@@ -172,7 +172,3 @@ def _link_here(path: str) -> Link:
     """Return a link from the results' folder to a file of documents/, wherever both are by now."""
     parts = PurePath(path).parts[-3:]
     return Link(parts[-1], quote("/".join(parts)))
-
-
-def _model(name: str) -> str:
-    return PurePath(name).name if PurePath(name).is_absolute() else name

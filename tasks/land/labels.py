@@ -29,7 +29,8 @@ class Labels:
     unsupported: str
     no_citation: str
     no_text: str
-    failed: str
+    failed_pages: str
+    failed_paragraphs: str
     incomplete: str
     empty: str
     comma: str
@@ -71,7 +72,9 @@ _ENGLISH = Labels(
     no_citation="no source given",
     no_text="No text was found on these pages of the PDF, so the summary lacks them: {}. "
     "They may be scans or pictures.",
-    failed="The model gave no usable notes on these parts, so the summary lacks them: {}.",
+    failed_pages="The model gave no usable notes on these pages, so the summary lacks them: {}.",
+    failed_paragraphs="The model gave no usable notes on these paragraphs, "
+    "so the summary lacks them: {}.",
     incomplete="The source could be read in part only: {}",
     empty="There is nothing to show: no part of the source could be summarised.",
     comma=", ",
@@ -98,7 +101,8 @@ _CHINESE = Labels(
     unsupported="所引原文中没有：{}",
     no_citation="未注明出处",
     no_text="PDF 的以下各页没有文字（可能是扫描件或图片），摘要不含这些页：{}。",
-    failed="模型未能为以下部分给出可用的笔记，摘要不含这些部分：{}。",
+    failed_pages="模型未能为以下各页给出可用的笔记，摘要不含这些页：{}。",
+    failed_paragraphs="模型未能为以下各段给出可用的笔记，摘要不含这些段落：{}。",
     incomplete="来源只读出了一部分：{}",
     empty="没有可显示的内容：来源的任何部分都未能概括。",
     comma="、",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.land.labels import Labels, labels
-from tasks.naming import file_name, link, ranges
+from tasks.naming import file_name, link, model_name, ranges
 from tasks.records import Bullet, Citation, Document, Segment, Source
 
 
@@ -91,7 +91,7 @@ def summary_view(
             *([(words.pages, str(source.n_pages))] if source.n_pages else []),
             (words.language, words.languages.get(document.language, document.language)),
             (words.length, words.lengths[document.length]),
-            (words.model, document.model),
+            (words.model, model_name(document.model)),
             (words.coverage, words.coverage_text(document.coverage, source.n_segments)),
         ),
     )
@@ -138,7 +138,8 @@ def _warnings(source: Source, document: Document, words: Labels) -> list[str]:
     elif source.status != "ok" and source.error:
         found.append(words.incomplete.format(source.error))
     if document.failed_pages:
-        found.append(words.failed.format(words.join(document.failed_pages)))
+        failed = words.failed_pages if source.n_pages else words.failed_paragraphs
+        found.append(failed.format(words.join(document.failed_pages)))
     if not any(section.bullets for section in document.sections):
         found.append(words.empty)
     return found

@@ -166,11 +166,25 @@ def test_doubts_are_shown_and_not_hidden(tmp_path: Path) -> None:
             "not found in the cited text: 50, Ann",
             "no source given",
             "lacks them: 3–5, 9",
-            "lacks them: iv, 12",
+            "no usable notes on these pages, so the summary lacks them: iv, 12",
             "Demo model: extracts only.",
             "412 of 412 segments accounted for: 380 ok, 2 repaired, 30 kept by rule, 0 failed",
         ):
             assert expected in text
+
+
+def test_without_pages_what_failed_is_named_by_paragraph_and_the_model_by_its_file(
+    tmp_path: Path,
+) -> None:
+    """A number says of what it is; where the model lies on the disk is nobody's business."""
+    made = document(failed_pages=("¶ 3–5",), model="/home/me/models/m.gguf")
+    landed = land_document(tmp_path, source(n_pages=0), made, SEGMENTS)
+
+    for path in landed.paths:
+        text = Path(path).read_text(encoding="utf-8")
+        assert "on these paragraphs, so the summary lacks them: ¶ 3–5." in text
+        assert "m.gguf" in text
+        assert "/home/me" not in text
 
 
 def test_a_summary_without_bullets_says_so(tmp_path: Path) -> None:
