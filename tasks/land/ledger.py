@@ -27,10 +27,11 @@ from filelock import FileLock, Timeout
 from tasks.errors import StorageError
 from tasks.land.files import storage_errors
 from tasks.land.tables import (
+    REPLACES,
     collect,
     list_files,
     read_files,
-    read_metadata,
+    replaced_by,
     to_frame,
     to_records,
     write_table,
@@ -42,7 +43,6 @@ _log = logging.getLogger(__name__)
 TABLE = "generations"
 _PARTS_TO_COMPACT = 256
 _MERGED_BYTES = 64 * 2**20  # a merged file this large is left alone
-_REPLACES = "lectern.replaces"
 
 
 class Ledger:
@@ -113,8 +113,7 @@ class Ledger:
         """Remove what a merged file replaces and a killed compaction left behind."""
         for path in list_files(self._folder):
             if _is_merged(path):
-                replaced = json.loads(read_metadata(path, TABLE).get(_REPLACES, "[]"))
-                _unlink([self._folder / name for name in replaced])
+                _unlink([self._folder / name for name in replaced_by(path, TABLE)])
 
     def _merge(self, at_least: int) -> None:
         files = list_files(self._folder)
@@ -127,7 +126,7 @@ class Ledger:
             self._folder / _new_name("rows"),
             TABLE,
             rows,
-            {_REPLACES: json.dumps([path.name for path in chosen])},
+            {REPLACES: json.dumps([path.name for path in chosen])},
         )
         _unlink(chosen)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ RECORDS: Mapping[str, type] = {
     "generations": Generation,
     "documents": Document,
 }
+REPLACES = "lectern.replaces"  # in a merged file's metadata: the names of those it holds
 _TABLE_KEY, _VERSION_KEY = "lectern.table", "lectern.schema_version"
 _SCALARS: Mapping[Any, pl.DataType] = {
     str: pl.String(),
@@ -129,7 +131,7 @@ def collect(
     """
     for _ in range(_READ_ATTEMPTS):
         try:
-            return read_files(list_files(results / table), table, query)
+            return read_files(_standing(list_files(results / table), table), table, query)
         except FileNotFoundError:
             continue
     problem = "its files change faster than they can be read"
@@ -172,6 +174,21 @@ def list_files(folder: Path) -> list[Path]:
                 break
             before = after
     return before
+
+
+def _standing(files: Sequence[Path], table: str) -> list[Path]:
+    """Leave out what a merged file replaces: it may vanish at any moment, for a long while."""
+    replaced = {name for path in _merged(files) for name in replaced_by(path, table)}
+    return [path for path in files if path.name not in replaced]
+
+
+def replaced_by(merged: Path, table: str) -> list[str]:
+    """Return the names of the files whose rows a merged file holds.
+
+    Raises:
+        FileNotFoundError, StorageError: see `read_metadata`.
+    """
+    return list(json.loads(read_metadata(merged, table).get(REPLACES, "[]")))
 
 
 def _listing(folder: Path) -> list[Path]:

@@ -240,6 +240,23 @@ def test_compaction_removes_what_a_killed_one_left(
     assert len(book.rows()) == 3
 
 
+def test_what_a_merged_file_replaces_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed file by file, for as long as the disk takes: readers never wait for that."""
+    book = Ledger(tmp_path)
+    for i in range(3):
+        book.record(generation(f"k{i}"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_unlink", lambda _: None)
+        book.compact()
+    for name in names(tmp_path):
+        if name.startswith("part-"):
+            (tmp_path / "generations" / name).write_bytes(b"")
+
+    assert len(book.rows()) == 3
+
+
 def test_compaction_yields_to_another_at_once(tmp_path: Path) -> None:
     """Two processes at once are fine: the second goes on with its own work."""
     book = Ledger(tmp_path)
