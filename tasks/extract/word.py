@@ -1,7 +1,7 @@
 """Word documents (.docx) to blocks, by way of the HTML that mammoth makes of them.
 
-Headings, lists, tables, footnotes, endnotes and text boxes come along; headers, footers,
-comments and equations do not.
+Headings, lists, tables, footnotes, endnotes, text boxes and formulas come along; headers,
+footers and comments do not.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tasks.extract.characters import clean
 from tasks.extract.html_text import blocks_of
 from tasks.extract.pieces import Parsed, is_title
 from tasks.extract.unpaged import to_parsed
+from tasks.extract.word_xml import HEADING, LEVELS, simplified
 
 # Styles that are headings without saying so, in the order of what they are.
 _STYLES = """
@@ -27,6 +28,8 @@ p[style-name^='toc '] => nav > p:fresh
 p[style-name^='TOC '] => nav > p:fresh
 p[style-name='TOC Heading'] => nav > p:fresh
 """
+_STYLES += "\n".join(f"p.{HEADING}{level} => h{level}:fresh" for level in LEVELS)
+_STYLES += "\nbr[type='page'] => br\nbr[type='column'] => br\n"
 _BACK = re.compile(r'<a href="#(?:footnote|endnote)-ref-[^"]*">↑</a>')
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 
@@ -37,15 +40,16 @@ def parse_docx(data: bytes) -> Parsed:
     Raises:
         SourceError: it is damaged, encrypted or unpacks to too much.
     """
-    with open_archive(data) as archive:
-        own = _own_title(archive)
     try:
+        with open_archive(data) as archive:
+            own = _own_title(archive)
+            text = simplified(archive)
         made = mammoth.convert_to_html(
-            io.BytesIO(data),
+            io.BytesIO(text),
             style_map=_STYLES,
             convert_image=mammoth.images.img_element(lambda image: {}),
         )
-    except MemoryError:
+    except (MemoryError, SourceError):
         raise
     except Exception as error:  # whatever mammoth stumbles over: it has no errors of its own
         problem = f"is damaged: it can't be read as a Word document ({type(error).__name__})"

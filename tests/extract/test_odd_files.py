@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
-from support.books import epub, zipped
+from support.books import docx, epub, zipped
 
 from tasks.extract import Extracted
 from tasks.extract.decoding import declared_by_html, decode
@@ -15,6 +15,7 @@ from tasks.extract.epub import parse_epub
 from tasks.extract.html_text import parse_html
 from tasks.extract.markdown_text import parse_markdown
 from tasks.extract.pieces import Parsed
+from tasks.extract.word import parse_docx
 
 ZH = "第一次拿到望远镜的时候，他看了很久。"
 
@@ -133,3 +134,66 @@ def test_a_chapter_that_can_not_be_unpacked_is_told(read: Callable[..., Extracte
     book[start : start + 20] = b"\xff" * 20
 
     assert "is damaged" in read(bytes(book), "a.epub").source.error
+
+
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+MATHS = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+
+
+def word(body: str, styles: str = "") -> bytes:
+    """A Word document with this XML between two words."""
+    with zipfile.ZipFile(io.BytesIO(docx([("", "MARK")]))) as archive:
+        files: dict[str, str | bytes] = {n: archive.read(n) for n in archive.namelist()}
+    made = f"<w:document {WORD} {MATHS}><w:body>{body}</w:body></w:document>"
+    files |= {"word/document.xml": made}
+    return zipped(files | {"word/styles.xml": f"<w:styles {WORD}>{styles}</w:styles>"})
+
+
+def run(text: str, properties: str = "") -> str:
+    return f"<w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r>"
+
+
+@pytest.mark.parametrize(
+    ("inside", "shown"),
+    [
+        (f"<w:fldSimple>{run('7')}</w:fldSimple>", "a7b"),
+        ("<w:r><w:cr/></w:r>", "a b"),
+        ('<w:r><w:br w:type="page"/></w:r>', "a b"),
+        (run("hidden", "<w:vanish/>"), "ab"),
+        (run("seen", '<w:vanish w:val="0"/>'), "aseenb"),
+        (
+            "<m:oMath><m:f><m:num><m:r><m:t>1</m:t></m:r></m:num><m:den><m:r><m:t>2c</m:t></m:r>"
+            "</m:den></m:f></m:oMath>",
+            "a1/(2c)b",
+        ),
+        (f"<w:ins>{run('in')}</w:ins><w:del><w:r><w:delText>out</w:delText></w:r></w:del>", "ainb"),
+    ],
+)
+def test_what_stands_in_a_line_of_a_word_document(inside: str, shown: str) -> None:
+    """Fields and formulas are text, what is hidden or deleted is none, and breaks part words."""
+    assert texts(parse_docx(word(f"<w:p>{run('a')}{inside}{run('b')}</w:p>"))) == [shown]
+
+
+def test_headings_of_ones_own_styles_are_headings() -> None:
+    """By the level of their outline, or by the heading that their style is based on."""
+    styles = (
+        '<w:style w:type="paragraph" w:styleId="1"><w:name w:val="heading 1"/></w:style>'
+        '<w:style w:type="paragraph" w:styleId="m"><w:name w:val="Mine"/>'
+        '<w:basedOn w:val="1"/></w:style>'
+        '<w:style w:type="paragraph" w:styleId="t"><w:basedOn w:val="1"/>'
+        '<w:pPr><w:outlineLvl w:val="9"/></w:pPr></w:style>'
+    )
+    body = "".join(
+        f"<w:p><w:pPr>{properties}</w:pPr>{run(text)}</w:p>"
+        for text, properties in (
+            ("One", '<w:pStyle w:val="m"/>'),
+            ("Two", '<w:outlineLvl w:val="1"/>'),
+            ("text", '<w:pStyle w:val="t"/>'),
+        )
+    )
+
+    assert [piece.path for piece in parse_docx(word(body, styles)).pieces] == [
+        ("One",),
+        ("One", "Two"),
+        ("One", "Two"),
+    ]
