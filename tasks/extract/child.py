@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 MAX_PAGES = 20_000  # that limits grow with; a count in a hostile file may be anything
 MB_PER_PAGE = 4
 SECONDS_PER_PAGE = 0.5
+MORE_MEMORY = "Raise LECTERN_PDF_MEMORY_MB if the file is to be trusted"
+REPORT = "Please report it, with the document if you can"
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,18 @@ def _answer(request: ChildRequest, n_bytes: int) -> dict[str, Any]:
     except SourceError as error:
         return {"problem": error.problem, "remedy": error.remedy}
     except MemoryError:
-        return {"memory": True}
+        return {"problem": "needs more memory than allowed", "remedy": MORE_MEMORY}
+    except Exception as error:  # what no one foresaw ends this document, and tells itself
+        return {"problem": _unforeseen(error), "remedy": REPORT}
     return {**vars(parsed), "pieces": [vars(piece) for piece in parsed.pieces], "format": kind}
+
+
+def _unforeseen(error: Exception) -> str:
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(place.filename).name}, line {place.lineno}"
+    return f"stops its reader by an unforeseen error ({type(error).__name__} in {where})"
 
 
 def _read_pdf(request: ChildRequest, data: bytes) -> Parsed:

@@ -19,7 +19,7 @@ from types import MappingProxyType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from tasks.errors import SourceError
-from tasks.extract.child import MAX_PAGES, SECONDS_PER_PAGE, ChildRequest
+from tasks.extract.child import MAX_PAGES, MORE_MEMORY, REPORT, SECONDS_PER_PAGE, ChildRequest
 from tasks.extract.copying import FULL, disk_is_full
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 _MAX_RESULT = 1 << 30  # bytes of JSON; a book of a thousand pages makes five million
 _MORE_TIME = "Raise LECTERN_PDF_SECONDS if the file is to be trusted"
 _children: set[subprocess.Popen[bytes]] = set()  # those that live; see end_children
-_MORE_MEMORY = "Raise LECTERN_PDF_MEMORY_MB if the file is to be trusted"
 
 
 def parse_in_child(
@@ -69,21 +68,33 @@ def parse_in_child(
             recognised=[[part.path, part.pages] for part in recognised],
         )
         code = _run(request, pages)
-        if code == -signal.SIGXCPU or code == -signal.SIGKILL:
-            raise SourceError(uri, "took too long to read and was given up", _MORE_TIME)
         if code in FULL:
             raise disk_is_full()
-        answer = _read(result)
-    if answer is None or answer.get("memory"):
-        problem = "needs more memory than allowed, or crashes the parser"
-        raise SourceError(uri, problem, _MORE_MEMORY)
+        answer = None if code else _read(result)
+    if answer is None:
+        raise SourceError(uri, *_end_of(code))
     if "problem" in answer:
         raise SourceError(uri, answer["problem"], answer["remedy"])
     return answer
 
 
-def _run(request: ChildRequest, pages: IO[bytes]) -> int:
-    """Run the child until it ends or its time is up, and return its exit status."""
+def _end_of(code: int | None) -> tuple[str, str]:
+    """Say what ended a child that gave no answer, and what one can do."""
+    if code is None or code == -signal.SIGXCPU:
+        return "took too long to read and was given up", _MORE_TIME
+    if code == -signal.SIGKILL:  # not by us
+        problem = "its reader was killed, as the system does when memory runs out"
+        return problem, "Close other programs, and run again"
+    if code >= 0:
+        return f"its reader ended without an answer (status {code})", REPORT
+    name = signal.strsignal(-code)
+    if code == -signal.SIGABRT:  # PDFium's way of saying so; it has hardly another use for it
+        return f"makes the parser give up ({name}), most likely for want of memory", MORE_MEMORY
+    return f"crashes the parser ({name}): it is damaged, or made to", "Get a fresh copy"
+
+
+def _run(request: ChildRequest, pages: IO[bytes]) -> int | None:
+    """Run the child to its end, and return its exit status; None when its time was up."""
     descriptors = (request.document, request.pages, request.result)
     with Child("tasks.extract.child", request, descriptors) as child:
         started = time.monotonic()
@@ -91,7 +102,7 @@ def _run(request: ChildRequest, pages: IO[bytes]) -> int:
         if code is None:
             allowed = request.seconds + SECONDS_PER_PAGE * _counted(pages)
             code = child.wait(max(0.0, started + allowed - time.monotonic()))
-        return -signal.SIGKILL if code is None else code
+        return code
 
 
 class Child:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
+from support.hostile_pdfs import MAKERS
 from support.pdfs import drawn, paragraph, raw
 
 from tasks.extract import Extracted, extract
@@ -37,6 +39,39 @@ def test_a_decompression_bomb_ends_in_the_child(config: Settings, read: Read) ->
 
     assert got.source.status == "failed"
     assert "Raise LECTERN_PDF_MEMORY_MB" in got.source.error or "blank" in got.source.error
+
+
+def test_a_crash_of_the_parser_is_told_as_one(config: Settings, read: Read) -> None:
+    """PDFium's stack overflows in a loop of page labels: more memory would not help."""
+    got = read(MAKERS["page-labels-that-loop"]())
+
+    assert got.source.status == "failed"
+    assert "crashes the parser (Segmentation fault)" in got.source.error
+    assert "LECTERN_PDF_MEMORY_MB" not in got.source.error
+
+
+def test_want_of_memory_is_told_as_that(config: Settings, read: Read) -> None:
+    """Ten gigabytes that a font's small stream would unpack to: PDFium gives up."""
+    got = read(MAKERS["font-of-gigabytes"]())
+
+    assert "memory" in got.source.error
+    assert "Raise LECTERN_PDF_MEMORY_MB" in got.source.remedy
+
+
+def test_an_unforeseen_error_of_the_child_names_itself(
+    config: Settings, read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its type and place, to report: nothing that one could set would mend it."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import tasks.extract.quality\n"
+        "tasks.extract.quality.is_plausible = lambda text: {}['nothing']\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{PROJECT_ROOT}")
+
+    got = read(drawn([paragraph(["Text that stands on this page."])]))
+
+    assert "unforeseen error (KeyError in sitecustomize.py, line 2)" in got.source.error
+    assert "report it" in got.source.remedy
 
 
 def test_an_interrupt_at_the_terminal_does_not_reach_it(config: Settings, tmp_path: Path) -> None:
