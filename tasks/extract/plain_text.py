@@ -39,6 +39,14 @@ _HEADINGS = (
     ),
 )
 _LEVELS = (1, 2, 3, 1, 2)
+# Lines between blank ones alone: "1.2 Title", "IV", "THE END". Below chapters, whose titles
+# may stand so; never entries of a table of contents, as a title page has such lines too.
+_NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){1,3})\.?\s+[^\W\d_]")
+_NUMBERED_FIRST = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[^\W\d_a-z]")  # where others nest
+_ROMAN = re.compile(r"[IVXLC]{1,8}\.?$")
+_CHAPTER_LEVEL, _CAPITALS_LEVEL = 2, 6
+_MIN_CAPITALS = 4
+_SHOUTED = 0.3  # of the text, beyond which capitals mean nothing
 _MAX_HEADING = 60  # columns
 _ENDS_PROSE = tuple("。，；,;…”")
 _ENDS = tuple('.!?。！？…”"」』:：')
@@ -65,9 +73,9 @@ def read_blocks(text: str) -> Iterator[Block]:
     """Yield the blocks of a text: each line that is not blank is in exactly one."""
     lines = _BREAKS.split(text.removeprefix("\ufeff").expandtabs(4))
     blocks = _headed(_paragraphs(lines))
-    for role, run in groupby(blocks, key=lambda block: block.role):
+    for may_list, run in groupby(blocks, key=_may_be_listed):
         found = list(run)
-        n_entries = _entries(found) if role == "heading" else 0
+        n_entries = _entries(found) if may_list else 0
         if n_entries:
             yield Block("\n".join(block.text for block in found[:n_entries]), "contents")
         yield from found[n_entries:]
@@ -80,18 +88,28 @@ def _entries(headings: Sequence[Block]) -> int:
     """
     if all(a.level < b.level for a, b in pairwise(headings)) or len(headings) < _RUN:
         return 0
-    texts = [heading.text for heading in headings]
+    texts = [heading.text.casefold() for heading in headings]
     end = len(texts)
-    while texts[end - 1] in texts[: end - 1]:
+    while any(_is_named(texts[end - 1], entry) for entry in texts[: end - 1]):
         end -= 1
     return end
 
 
-def _headed(paragraphs: Iterator[list[str]]) -> Iterator[Block]:
+def _is_named(heading: str, entry: str) -> bool:
+    """Say whether an entry of contents names a heading, which may stand without its title."""
+    return entry == heading or re.match(rf"{re.escape(heading)}[\s.:—–-]", entry) is not None
+
+
+def _may_be_listed(block: Block) -> bool:
+    return block.role == "heading" and block.level < _CAPITALS_LEVEL
+
+
+def _headed(paragraphs: Iterator[tuple[list[str], bool]]) -> Iterator[Block]:
     """Tell headings from paragraphs, and join the lines of the latter."""
     kept = list(paragraphs)
-    vocabulary = Vocabulary.of(line.strip() for lines in kept for line in lines)
-    for lines in kept:
+    vocabulary = Vocabulary.of(line.strip() for lines, _ in kept for line in lines)
+    alone_patterns = _patterns_alone(kept)
+    for lines, alone in kept:
         if len(lines) == 2 and _UNDERLINE.fullmatch(lines[1].strip()):
             yield Block(clean(lines[0]), "heading", 1 if lines[1].strip()[0] == "=" else 2)
             continue
@@ -100,6 +118,8 @@ def _headed(paragraphs: Iterator[list[str]]) -> Iterator[Block]:
             text = join(text, line, vocabulary)
         text = finish(text)
         level = _level(text) if len(lines) <= 2 else 0
+        if alone and not level and len(lines) == 1:
+            level = _level_alone(text, *alone_patterns)
         yield Block(text, "heading" if level else "text", level)
 
 
@@ -113,19 +133,46 @@ def _level(text: str) -> int:
     return 0
 
 
-def _paragraphs(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the lines of each paragraph."""
+def _patterns_alone(paragraphs: Sequence[tuple[list[str], bool]]) -> tuple[re.Pattern[str], bool]:
+    """Return what numbers of headings look like in this text, and whether capitals mark some."""
+    whole = [("".join(lines), alone) for lines, alone in paragraphs]
+    nested = any(alone and _NUMBERED.match(text) for text, alone in whole)
+    capital = sum(len(text) for text, _ in whole if _is_capital(text))
+    shouts = capital > _SHOUTED * sum(len(text) for text, _ in whole)
+    return _NUMBERED_FIRST if nested else _NUMBERED, not shouts
+
+
+def _level_alone(text: str, numbered: re.Pattern[str], capitals: bool) -> int:
+    """Return the level of the heading that a line between blank ones is, 0 if it is none."""
+    if _columns(text) > _MAX_HEADING or text.endswith((*_ENDS_PROSE, *_ENDS)):
+        return _CAPITALS_LEVEL if _ROMAN.match(text) else 0
+    if found := numbered.match(text):
+        return _CHAPTER_LEVEL + found[1].count(".")
+    marked = _ROMAN.match(text) or (capitals and _is_capital(text))
+    return _CAPITALS_LEVEL if marked else 0
+
+
+def _is_capital(text: str) -> bool:
+    """Say whether a line is set in capitals, and is words."""
+    capitals = sum(map(str.isupper, text))
+    return text.isupper() and capitals >= _MIN_CAPITALS and capitals >= 0.6 * len(text)
+
+
+def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
+    """Yield the lines of each paragraph, and whether it stands between blank ones."""
     width = _width(lines)
     for blank, group in groupby(lines, key=lambda line: not line.strip()):
         if blank:
             continue
         paragraph: list[str] = []
+        alone = True
         for line in group:
             if paragraph and not _goes_on(paragraph[-1], line, width):
-                yield paragraph
+                alone = False
+                yield paragraph, alone
                 paragraph = []
             paragraph.append(line)
-        yield paragraph
+        yield paragraph, alone
 
 
 def _goes_on(above: str, line: str, width: int) -> bool:

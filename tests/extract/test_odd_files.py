@@ -15,6 +15,7 @@ from tasks.extract.epub import parse_epub
 from tasks.extract.html_text import parse_html
 from tasks.extract.markdown_text import parse_markdown
 from tasks.extract.pieces import Parsed
+from tasks.extract.plain_text import parse_text
 from tasks.extract.word import parse_docx
 
 ZH = "第一次拿到望远镜的时候，他看了很久。"
@@ -197,3 +198,35 @@ def test_headings_of_ones_own_styles_are_headings() -> None:
         ("One", "Two"),
         ("One", "Two"),
     ]
+
+
+def test_lines_alone_are_headings_by_number_or_by_capitals() -> None:
+    """Of a report and of a novel without the word "chapter"; items of a list are none."""
+    prose = "Some prose that goes on for a while, as prose does, and so ends with a full stop.\n\n"
+    lines = ("THE TITLE", "1. First", "1.1 Inner", "2. Second", "1. an item", "IV", "STOP HERE!")
+    parsed = parse_text("".join(f"{line}\n\n{prose}" for line in lines))
+
+    assert texts(parsed, "heading") == ["THE TITLE", "1. First", "1.1 Inner", "2. Second", "IV"]
+    assert ("1. First", "1.1 Inner") in [piece.path for piece in parsed.pieces]
+
+
+@pytest.mark.parametrize(
+    "line", ["1. Item", "3.5 million people.", "HAMLET\nTo be.", "A | B | C", "* KISS（保持简单）"]
+)
+def test_lines_that_look_like_headings_stay_text(line: str) -> None:
+    """Lists, figures, speakers and tables."""
+    prose = "Some prose that goes on for a while, as prose does, and so ends with a full stop."
+
+    assert texts(parse_text(f"{prose}\n\n{line}\n\n{prose}"), "heading") == []
+
+
+def test_where_all_is_in_capitals_they_mark_nothing() -> None:
+    """A telegram has no headings."""
+    assert texts(parse_text("WE HAVE ARRIVED\n\nALL IS WELL\n\nSEND MONEY"), "heading") == []
+
+
+def test_the_first_chapter_is_not_taken_for_the_last_entry_of_the_contents() -> None:
+    """Its heading stands without the title that the contents give."""
+    text = "CHAPTER I. THE START\n\nCHAPTER II. THE END\n\nCHAPTER I\n\nIt was a dark night.\n"
+
+    assert texts(parse_text(text), "heading") == ["CHAPTER I"]
