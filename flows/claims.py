@@ -30,10 +30,14 @@ class Claims:
     def __init__(self, home: Path, go_on: Callable[[], None]) -> None:
         self._folder, self._go_on = home / "claims", go_on
         self._held: dict[str, BaseFileLock] = {}
+        self._had: set[str] = set()
         self._holding = threading.Lock()
 
     def take(self, document_id: str) -> None:
         """Return when no other run makes this document.
+
+        One that this run is through with is not taken again, for nobody would give it back: a copy
+        of its source says no more.
 
         Raises:
             StorageError: the state's folder can't be written.
@@ -49,7 +53,7 @@ class Claims:
 
     def _took(self, document_id: str, lock: BaseFileLock) -> bool:
         with self._holding:
-            if document_id in self._held:
+            if document_id in self._held or document_id in self._had:
                 return True
         try:
             lock.acquire(timeout=_LOOK_EVERY_S)
@@ -63,6 +67,7 @@ class Claims:
         """Let others have a document that is made."""
         with self._holding:
             lock = self._held.pop(document_id, None)
+            self._had.add(document_id)
         if lock is not None:
             Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody else's then
             lock.release()

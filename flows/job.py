@@ -20,7 +20,7 @@ from typing import Self
 from flows.asking import Asker
 from flows.claims import Claims
 from flows.progress import Progress
-from flows.rounds import Reading
+from flows.rounds import Plan, Reading
 from tasks.errors import StorageError
 from tasks.extract import Extracted, extract, ocr
 from tasks.extract.process import end_children
@@ -64,9 +64,8 @@ class SummaryJob:
         self._ocr: OcrMode | None = ocr
         self._prompts = prompt_library(settings, prompt_dir)
         self._ledger = Ledger(settings.results)
-        self._read: dict[str, Extracted] = {}
         self._over = threading.Event()
-        self._claims = Claims(settings.home, self._go_on)
+        self._claims = Claims(settings.home, self._waiting)
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
@@ -80,10 +79,10 @@ class SummaryJob:
         land_source(self._settings.results, replace(extracted, source=source))
         if source.status == "failed":
             return Reading(source, None)
-        self._read[source.source_id] = extracted
         wanted = plan(extracted, self._spec, self._prompts, self._options, self._settings)
         self._claims.take(wanted.document_id)
-        return Reading(source, wanted)
+        self._progress.reading("")
+        return Reading(source, wanted, extracted.segments)
 
     def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
         """Tell how far the reading is, where it takes long: fetching, recognising text."""
@@ -91,6 +90,10 @@ class SummaryJob:
         if not text.startswith("reading "):
             size = f": {done_bytes >> 20} of {total_bytes >> 20} MB" if total_bytes else ""
             self._progress.reading(f"{text}{size}")
+
+    def _waiting(self) -> None:
+        self._go_on()
+        self._progress.reading("waiting for another run, which makes the same summary")
 
     def _go_on(self, *_: object) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""
@@ -123,12 +126,11 @@ class SummaryJob:
         return {key: counting(rows[key]) for key in done}
 
     def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
-        """Write a finished summary beside the tables, and forget its segments.
+        """Write a finished summary beside the tables.
 
         Args:
             keys: of the answers that it is made of.
         """
-        extracted = self._read.pop(reading.source.source_id)
         cost = cost_of(chain.from_iterable(self._ledger.rows(keys).values()))
         landed = land_document(
             self._settings.results,
@@ -139,11 +141,15 @@ class SummaryJob:
                 flow_run_id=self._flow_run_id,
                 **asdict(cost),
             ),
-            extracted.segments,
+            reading.segments,
             note=self._spec.note,
         )
         self._claims.give_back(landed.document_id)
         return landed
+
+    def drop(self, plan: Plan) -> None:
+        """Let others make a document that came to nothing here."""
+        self._claims.give_back(plan.document_id)
 
     def __enter__(self) -> Self:
         tidy(self._settings.results)

@@ -20,7 +20,7 @@ from tasks.errors import InferenceError, PipelineError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
 from tasks.naming import short_name
-from tasks.records import Document, Generation, Request, Source
+from tasks.records import Document, Generation, Request, Segment, Source
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,9 @@ _OTHER_MODEL = "Try another model; the table `generations` holds what it said"
 class Plan(Protocol):
     """What a document still needs; see tasks.generate.summarize.SummaryPlan."""
 
+    @property
+    def document_id(self) -> str: ...
+
     def requests(self, done: Mapping[str, Generation]) -> list[Request]: ...
     def foreseen(self, done: Mapping[str, Generation]) -> Foreseen: ...  # beyond those
     def flaws(self, done: Mapping[str, Generation]) -> list[Flaw]: ...
@@ -50,6 +53,7 @@ class Reading:
 
     source: Source
     plan: Plan | None
+    segments: Sequence[Segment] = ()
 
 
 class Future(Protocol):
@@ -66,6 +70,7 @@ class Work(Protocol):
     def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
     def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
     def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document: ...
+    def drop(self, plan: Plan) -> None: ...  # of a document that is not going to be landed
 
 
 @dataclass(frozen=True)
@@ -260,6 +265,7 @@ class Rounds:
                 self._land(document)
         except PipelineError as error:
             self._open.discard(document)
+            self._work.drop(document.plan)
             self._end(document.order, _failed(document.uri, error, document.reading.source))
 
     def _missing(self, document: _Open) -> list[Request]:

@@ -102,6 +102,7 @@ class _TaskRuns:
         self._job = job
         self.best = job.best
         self.land = job.land
+        self.drop = job.drop
 
     def read(self, label: str, uri: str) -> Future:
         return _read.submit(label, partial(self._job.read, uri))

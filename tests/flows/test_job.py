@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from support.generating import fake_spec, request_of
 
 from flows.asking import Asker
+from flows.claims import Claims
 from flows.job import SummaryJob
 from flows.progress import Progress
+from flows.rounds import Reading
 from tasks.generate.summarize import SummaryOptions
 from tasks.records import Generation, Request
 from tasks.settings import PROJECT_ROOT, Settings
@@ -84,3 +87,35 @@ def test_again_takes_nothing_from_earlier_runs(tmp_path: Path) -> None:
     anew.ask([REQUEST])
     assert asker.asked == [REQUEST]
     assert anew.best([KEY]) == {KEY: row(1, ok=True)}
+
+
+def test_a_document_that_comes_to_nothing_is_left_to_others(tmp_path: Path) -> None:
+    """Another run need not wait for the end of the one that failed on it."""
+    (source := tmp_path / "notes.txt").write_text("The library lends tools. " * 20)
+    config = Settings(home=tmp_path / "home", results=tmp_path / "results")
+
+    def reading() -> tuple[SummaryJob, Reading]:
+        asker = cast(Asker, FakeAsker())
+        made = SummaryJob(config, fake_spec(), SummaryOptions(), asker, Progress(1))
+        return made, made.read(str(source))
+
+    first, read = reading()
+    assert read.plan is not None
+    first.drop(read.plan)
+
+    assert reading()[1].source.source_id == read.source.source_id
+
+
+def test_a_copy_of_what_is_done_holds_no_other_run_up(tmp_path: Path) -> None:
+    """Nobody would give its claim back, and two such runs would wait for each other for ever."""
+
+    def go_on() -> None:
+        pytest.fail("it waits")
+
+    one, other = Claims(tmp_path, go_on), Claims(tmp_path, go_on)
+    one.take("a")
+    one.give_back("a")
+    one.take("a")
+
+    other.take("a")
+    other.give_all_back()

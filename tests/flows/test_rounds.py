@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.progress import Progress, Watcher
-from flows.rounds import WORKERS, Outcome, Reading, Rounds
+from flows.rounds import WORKERS, Outcome, Plan, Reading, Rounds
 from tasks.errors import InferenceError, PromptError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
@@ -50,6 +50,7 @@ class TwoLevels:
     """A plan of some notes and one merge of them."""
 
     def __init__(self, name: str, chunks: int) -> None:
+        self.document_id = name
         self.notes = [request(f"{name}/{n}") for n in range(1, chunks + 1)]
         self.merge = request(f"{name}/merge", level=1)
 
@@ -80,6 +81,7 @@ class FakeWork:
         self.ledger: dict[str, Generation] = {}
         self.batches: list[tuple[str, list[str]]] = []
         self.landed: list[str] = []
+        self.dropped: list[str] = []
         self.open: set[str] = set()
         self.most_open = 0
         self._threads = ThreadPoolExecutor(WORKERS)
@@ -106,6 +108,9 @@ class FakeWork:
         self.landed.append(reading.source.uri)
         self.open.discard(reading.source.uri)
         return document
+
+    def drop(self, plan: Plan) -> None:
+        self.dropped.append(plan.document_id)
 
     @property
     def asked(self) -> list[str]:
@@ -174,7 +179,8 @@ def test_a_bad_document_does_not_stop_the_others() -> None:
         def no_plan(self, done: Mapping[str, Generation]) -> list[Request]:
             raise PromptError("merge.toml", "it does not fit")
 
-    outcomes = run(Work({"failed": 1, "mistake": 1, "unplannable": 1, "good": 1}))
+    work = Work({"failed": 1, "mistake": 1, "unplannable": 1, "good": 1})
+    outcomes = run(work)
 
     assert [(each.uri, each.error) for each in outcomes] == [
         ("failed", "failed: it is damaged. Get another copy."),
@@ -182,6 +188,7 @@ def test_a_bad_document_does_not_stop_the_others() -> None:
         ("unplannable", "merge.toml: it does not fit"),
         ("good", ""),
     ]
+    assert work.dropped == ["unplannable"]
 
 
 def test_a_model_that_cannot_be_asked_ends_the_run() -> None:
@@ -205,6 +212,20 @@ def test_answers_that_do_not_reach_the_ledger_are_not_asked_for_ever() -> None:
     [outcome] = run(Work({"a": 2}))
 
     assert outcome.error == str(StorageError("a", "2 answers are not in the ledger"))
+
+
+def test_a_document_that_cannot_be_landed_is_dropped() -> None:
+    """Else another run that makes the same one would wait for it till this run's end."""
+
+    class Work(FakeWork):
+        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+            raise StorageError("results", "No space left on device")
+
+    work = Work({"a": 1})
+    [outcome] = run(work)
+
+    assert outcome.failed
+    assert work.dropped == ["a"]
 
 
 def test_the_same_content_is_summarised_once() -> None:
