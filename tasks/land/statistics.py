@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from tasks.land.tables import collect
+from tasks.naming import model_name
 
 LATENCIES = ("queue_s", "prefill_s", "decode_s", "ttft_s", "tpot_s", "e2e_s")
 ALL = "all"
@@ -89,7 +90,7 @@ class Statistics:
         """Return column names and rows of text, a row a document; two lines name it."""
         names = ["document", "segments", "ok", "repaired", "kept", "failed"]
         return names, [
-            [f"{d.title}\n{d.language}, {d.length}, {_model_name(d.model)}"]
+            [f"{d.title}\n{d.language}, {d.length}, {model_name(d.model)}"]
             + [str(n) for n in (d.total, d.ok, d.repaired, d.kept, d.failed)]
             for d in self.documents
         ]
@@ -139,7 +140,9 @@ def _summed(rows: pl.DataFrame) -> pl.DataFrame:
     start = pl.col("started_at").dt.epoch("us") / 1e6
     timed = rows.with_columns(start=start, end=start + pl.col("e2e_s")).sort("start")
     # The part of each call that no earlier one covers: from the latest end so far, or its start.
-    covered = pl.max_horizontal("start", pl.col("end").cum_max().shift(1))
+    # One that got no answer has no end, and covers nothing.
+    latest = pl.col("end").cum_max().forward_fill().shift(1)
+    covered = pl.max_horizontal("start", latest)
     quantiles = [
         pl.col(name).quantile(q / 100, "linear").alias(f"{name}_p{q}")
         for name in LATENCIES
@@ -203,10 +206,6 @@ def _call_cells(row: CallStatistics) -> Iterator[str]:
         digits = 4 if name == "tpot_s" else 2
         latency = row.latencies[name]
         yield f"{_number(latency.p50, digits)} / {_number(latency.p95, digits)}"
-
-
-def _model_name(model: str) -> str:
-    return PurePath(model).name if PurePath(model).is_absolute() else model
 
 
 def _number(value: float | None, digits: int) -> str:

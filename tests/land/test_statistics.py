@@ -96,6 +96,15 @@ def test_rates_count_time_in_which_calls_were_under_way(results: Path) -> None:
     assert summarize.cached_tokens == 120
 
 
+def test_a_call_without_an_answer_covers_no_time(tmp_path: Path) -> None:
+    """Nor does it hide what others cover: those that overlap still share their time."""
+    ledger = Ledger(tmp_path)
+    for key, second, e2e_s in (("a", 0, 10.0), ("b", 1, None), ("c", 2, 3.0)):
+        ledger.record(call(key, second, e2e_s=e2e_s))
+
+    assert statistics(tmp_path).calls[0].busy_s == pytest.approx(10.0)
+
+
 def test_percentiles_leave_out_what_was_not_told(results: Path) -> None:
     """A server without timings gives None, and not zero."""
     told, _, _, untold, _ = statistics(results).calls
