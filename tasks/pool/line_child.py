@@ -38,7 +38,10 @@ class LineChild:
             return answer
 
     def _ask(self, question: bytes) -> bytes:
-        child = self._child if self._child and self._child.poll() is None else self._start()
+        if self._child is None or self._child.poll() is not None:
+            self._child = self._start()
+            question = self._greeting + question
+        child = self._child
         assert child.stdin is not None
         assert child.stdout is not None
         try:
@@ -53,7 +56,7 @@ class LineChild:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._child = child = subprocess.Popen(
+        child = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,9 +65,6 @@ class LineChild:
             start_new_session=True,  # Ctrl-C is for us; it ends with its pipe
         )
         weakref.finalize(self, _end, child)
-        assert child.stdin is not None
-        if self._greeting:
-            child.stdin.write(self._greeting)
         return child
 
 
