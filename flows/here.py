@@ -188,7 +188,7 @@ def _log_to(path: Path) -> None:
     from prefect.logging.configuration import setup_logging
 
     setup_logging()
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.handlers = [handler]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPED = "Stopped. The same command goes on where this one was."
@@ -45,7 +46,8 @@ class Stopping:
     def _stop(self, number: int, frame: object) -> None:
         if self.told:
             show_cursor = "\x1b[?25h\n" if sys.stderr.isatty() else ""
-            os.write(sys.stderr.fileno(), f"{show_cursor}{STOPPED}\n".encode())
+            with suppress(OSError):  # the terminal may be gone
+                os.write(sys.stderr.fileno(), f"{show_cursor}{STOPPED}\n".encode())
             os._exit(128 + number)
         self.told, self.number = True, number
         raise KeyboardInterrupt

@@ -199,6 +199,27 @@ def test_a_signal_ends_a_pool_in_the_foreground(number: signal.Signals, config: 
     assert not (config.home / "pool.json").exists()
 
 
+def test_a_second_signal_ends_it_though_its_terminal_is_gone() -> None:
+    """What it has to say then reaches nobody; that must not keep it alive."""
+    code = (
+        "import time; from flows.stopping import Stopping; Stopping().take_second();"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=PROJECT_ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.stdout.readline() == b"ready\n"
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    process.stdout.close()
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_the_same_twice_at_once_is_asked_once(
     server: ScriptedServer, config: Settings, tiny_model: Path
