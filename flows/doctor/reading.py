@@ -9,7 +9,6 @@ from flows.doctor.findings import Finding, ok, warning
 from flows.doctor.system import ask, install_command, language_command
 from tasks.settings import Settings
 
-_LANGUAGES = "eng+chi_sim"
 _FOR_TESTS = ("chromium", "strace", "systemd-analyze")
 
 
@@ -22,7 +21,7 @@ def ocr(settings: Settings) -> Iterator[Finding]:
         return
     version = (ask("tesseract", "--version") or "tesseract").splitlines()[0]
     languages = set((ask("tesseract", "--list-langs") or "").split()[1:])
-    wanted = str(getattr(settings, "ocr_languages", _LANGUAGES)).split("+")
+    wanted = settings.ocr_languages.split("+")
     lacking = [each for each in wanted if each not in languages]
     if lacking:
         found = f"{version}, without {', '.join(lacking)}"
