@@ -46,7 +46,7 @@ from flows.stopping import Stopping
 from flows.terminal import err, out
 from tasks.errors import PipelineError
 from tasks.files import make_folder, write_private
-from tasks.pool.lifecycle import PoolFiles, pool_status, stop_pool
+from tasks.pool.lifecycle import pool_status, stop_pool
 from tasks.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
@@ -315,23 +315,18 @@ def _worker(
     try:
         yield worker
     finally:
-        stop_runs(address, settings)
+        stop_runs(address)
         worker.stop(patience_s=20)
 
 
-def stop_runs(address: ServerAddress, settings: Settings) -> None:
+def stop_runs(address: ServerAddress) -> None:
     """End the processes of a server's flow runs first, while it is there to report to.
 
-    Also those of a worker that died. Not the pool that one of them may have started: others may
-    be using it.
+    Also those of a worker that died; but not the pool, which bears no run's marks.
     """
     from flows.killed import run_processes
 
     runs = run_processes(address.url)
-    state = PoolFiles(settings.home).read_state()
-    if state and (pool := state.process()):
-        spared = {pool, *pool.children(recursive=True)}
-        runs = [run for run in runs if run not in spared]
     for run in runs:
         _quietly(run.terminate)
     _, alive = psutil.wait_procs(runs, timeout=15)

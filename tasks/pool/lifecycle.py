@@ -264,7 +264,7 @@ def _start(files: PoolFiles, settings: Settings) -> None:
             stdout=log,
             stderr=log,
             cwd=PROJECT_ROOT,
-            env={**os.environ, **_as_environment(settings)},
+            env={**_inherited(), **_as_environment(settings)},
             start_new_session=True,
         )
     _started.append(process)
@@ -276,6 +276,12 @@ def _start(files: PoolFiles, settings: Settings) -> None:
             process.terminate()
             raise _not_started(files, f"no answer within {_START_S:.0f} s")
         time.sleep(0.05)
+
+
+def _inherited() -> dict[str, str]:
+    """Return this process's environment without the marks of the run that it may belong to: by
+    these a run's processes are found, and ended with it."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PREFECT_")}
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

@@ -27,7 +27,6 @@ from flows.server import (
 from flows.up import kept_auth, stop_runs
 from tasks.errors import PipelineError
 from tasks.files import write_private
-from tasks.pool.lifecycle import PoolFiles
 from tasks.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.slow
@@ -228,38 +227,28 @@ def test_an_empty_password_is_replaced(config: Settings) -> None:
     assert first == kept_auth(config)
 
 
-def test_ending_the_workers_runs_spares_the_pool(config: Settings) -> None:
-    """A run may have started it, but another command may be using it."""
+def test_ending_the_workers_runs_ends_what_bears_their_marks() -> None:
+    """Another server's runs go on, and so does the pool, which bears none."""
     address = ServerAddress("http://127.0.0.1:9/api")
-    PoolFiles(config.home).prepare()
-    grandchildren = (
-        "import subprocess, sys, time\n"
-        "run, pool = [subprocess.Popen([sys.executable, '-c', code]) for code in sys.argv[1:]]\n"
-        "print(run.pid, flush=True); time.sleep(60)"
-    )
-    pool = (
-        "from tasks.pool.lifecycle import PoolFiles; from tasks.settings import settings;"
-        "import time; s = settings(); PoolFiles(s.home).write_state('http://127.0.0.1:9', s);"
-        "time.sleep(60)"
-    )
-    worker = subprocess.Popen(
-        [sys.executable, "-c", grandchildren, "import time; time.sleep(60)", pool],
-        cwd=PROJECT_ROOT, env={**os.environ, **address.environment(), "PREFECT__FLOW_RUN_ID": "1",
-                               "PYTHONPATH": str(PROJECT_ROOT)},
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert worker.stdout is not None
-    run = psutil.Process(int(worker.stdout.readline()))
-    while (state := PoolFiles(config.home).read_state()) is None:
-        time.sleep(0.05)
-    process = state.process()
-    assert process is not None
+    marks = [
+        {**address.environment(), "PREFECT__FLOW_RUN_ID": "1"},
+        {**ServerAddress("http://127.0.0.1:10/api").environment(), "PREFECT__FLOW_RUN_ID": "2"},
+        {},
+    ]
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    pipe = subprocess.PIPE
+    children = [
+        subprocess.Popen(command, env={**os.environ, **each}, stdin=pipe, stdout=pipe)
+        for each in marks
+    ]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
 
-    stop_runs(address, config)
+    stop_runs(address)
 
-    assert not run.is_running() or run.status() == psutil.STATUS_ZOMBIE
-    assert process.is_running()
-    process.kill()
-    worker.kill()
-    worker.wait()
-    worker.stdout.close()
+    ended = [child.poll() is not None for child in children]
+    for child in children:
+        child.kill()
+        child.communicate()
+    assert ended == [True, False, False]

@@ -347,6 +347,18 @@ def test_starters_at_once_make_one_pool(own: Settings) -> None:
     assert len(set(addresses)) == 1
 
 
+def test_a_pool_bears_no_marks_of_the_run_that_started_it(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else that run would be held to live as long as its pool does, or the pool end with it."""
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "a run's")
+    ensure_pool(own)
+
+    status = pool_status(own)
+    assert status is not None
+    assert "PREFECT__FLOW_RUN_ID" not in psutil.Process(status.pid).environ()
+
+
 def test_an_idle_pool_with_other_settings_makes_way(own: Settings, model: Path) -> None:
     """And the new one has the new settings: the longer answer now fits."""
     first = ensure_pool(own)
