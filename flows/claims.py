@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -32,6 +33,16 @@ class Claims:
         self._held: dict[str, BaseFileLock] = {}
         self._had: set[str] = set()
         self._holding = threading.Lock()
+
+    def tidy(self) -> None:
+        """Remove the files of locks whose holders were killed.
+
+        Raises:
+            StorageError: the state's folder can't be written.
+        """
+        for path in make_folder(self._folder).glob("*.lock"):
+            with suppress(Timeout), FileLock(path, timeout=0):
+                path.unlink(missing_ok=True)
 
     def take(self, document_id: str) -> None:
         """Return when no other run makes this document.

@@ -154,6 +154,7 @@ class SummaryJob:
     def __enter__(self) -> Self:
         tidy(self._settings.results)
         ocr.tidy(self._settings.home)
+        self._claims.tidy()
         return self
 
     def __exit__(
@@ -166,13 +167,19 @@ class SummaryJob:
         the index anew."""
         try:
             if error is None:
-                self._ledger.compact()
+                self._compact()
             else:
                 self._over.set()
                 end_children()
         finally:
             self._claims.give_all_back()
             self._index()
+
+    def _compact(self) -> None:
+        try:
+            self._ledger.compact()
+        except StorageError as error:  # each row is safe, and the next run tries again
+            log.warning("the ledger stays as many small files: %s", error)
 
     def _index(self) -> None:
         try:

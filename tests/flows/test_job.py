@@ -46,7 +46,7 @@ class FakeAsker:
 def job(results: Path, *rows: Generation, again: bool = False) -> tuple[SummaryJob, FakeAsker]:
     """Return a run's job, and who will answer its requests with these rows."""
     asker = FakeAsker(*rows)
-    config = Settings(results=results, prompts=PROJECT_ROOT / "prompts")
+    config = Settings(results=results, home=results / "home", prompts=PROJECT_ROOT / "prompts")
     made = SummaryJob(
         config, fake_spec(), SummaryOptions(), cast(Asker, asker), Progress(1), again=again
     )
@@ -104,6 +104,31 @@ def test_a_document_that_comes_to_nothing_is_left_to_others(tmp_path: Path) -> N
     first.drop(read.plan)
 
     assert reading()[1].source.source_id == read.source.source_id
+
+
+def test_what_follows_the_summaries_does_not_fail_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All are landed by then; that their ledger can't be put together is worth a warning."""
+    (folder := tmp_path / "generations").mkdir()
+    (folder / "part-1-00000000.parquet").write_bytes(b"damaged")
+
+    with job(tmp_path)[0]:
+        pass
+
+    assert "the ledger stays as many small files" in caplog.text
+
+
+def test_what_killed_runs_have_claimed_is_tidied_away(tmp_path: Path) -> None:
+    """The files of locks that are free go; what a living run holds stays its own."""
+    living = Claims(tmp_path, lambda: None)
+    living.take("held")
+    (tmp_path / "claims" / "left.lock").touch()
+
+    Claims(tmp_path, lambda: None).tidy()
+
+    assert [path.name for path in (tmp_path / "claims").iterdir()] == ["held.lock"]
+    living.give_all_back()
 
 
 def test_a_copy_of_what_is_done_holds_no_other_run_up(tmp_path: Path) -> None:
