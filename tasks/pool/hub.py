@@ -14,12 +14,13 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import httpx
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from huggingface_hub import (
     HfApi,
     constants,
@@ -46,6 +47,7 @@ Report = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 TRIES = 5
+_LOOK_EVERY_S = 1.0
 CHUNK = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"hf:(?P<repo>[^/:]+/[^/:]+)(?:[:/](?P<wanted>.+))?")
@@ -171,13 +173,31 @@ def _download(repo: str, file: str, progress: Progress | None) -> Path:
         blob = _folder(repo) / "blobs" / remote.etag
         make_folders(blob.parent)
         part = blob.with_name(f"{remote.etag}.part")
-        with FileLock(f"{part}.lock"):
+        report = partial(progress, f"fetching {file}") if progress else None
+        with alone_with(part, remote.size, report):
             if not blob.exists():
-                report = partial(progress, f"fetching {file}") if progress else None
                 _fetch_rest(url, part, remote.size, report)
                 _check(part, remote.etag)
                 put_in_place(part, blob)
     return Path(hf_hub_download(repo, file))
+
+
+@contextmanager
+def alone_with(part: Path, size: int, report: Report | None) -> Iterator[None]:
+    """Keep others from a part; while another fetches it, report how far that one is."""
+    lock = FileLock(f"{part}.lock")
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_LOOK_EVERY_S)
+        except Timeout:
+            with suppress(FileNotFoundError):  # it is not begun, or just finished
+                n_bytes = part.stat().st_size
+                if report:
+                    report(n_bytes, size)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _fetch_rest(url: str, part: Path, size: int, report: Report | None) -> None:

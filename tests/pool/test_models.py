@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from support.hub_server import Hub, serve_hub
 
 from tasks.errors import ModelError
+from tasks.pool.hub import alone_with
 from tasks.pool.models import ModelFiles, absolute_name, identify, read_known, resolve
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -214,6 +216,21 @@ def test_broken_download_goes_on_where_it_stopped(fetch: Fetcher, hub: Hub) -> N
     first, rest = hub.ranges
     assert first == "bytes=0-"
     assert int(rest.removeprefix("bytes=").removesuffix("-")) > 10_000_000
+
+
+def test_a_second_run_sees_how_far_the_first_has_fetched(tmp_path: Path) -> None:
+    """It waits, for one copy is enough; and what it shows meanwhile is not nothing."""
+    (part := tmp_path / "etag.part").write_bytes(b"12345")
+    first = FileLock(f"{part}.lock")
+    first.acquire()
+    heard: list[tuple[int, int]] = []
+
+    def report(done: int, total: int) -> None:
+        heard.append((done, total))
+        first.release()
+
+    with alone_with(part, 10, report):
+        assert heard == [(5, 10)]
 
 
 def test_all_parts_of_a_split_model_are_fetched(fetch: Fetcher) -> None:
