@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,12 +26,13 @@ import httpx
 from filelock import BaseFileLock, FileLock
 
 from flows.keeping import KeptChild
-from tasks.errors import PipelineError
+from tasks.errors import PipelineError, StorageError
 from tasks.files import make_folder, write_private
 from tasks.settings import PROJECT_ROOT, Settings
 
 CONNECTION_FILE = PROJECT_ROOT / "prefect.toml"
 _CONNECTION_MARK = "# Written by `lectern up`, which removes it when it stops."
+_ROOM = 1 << 20  # bytes: less than a new database takes
 _START_PATIENCE_S = 120.0
 _RESTART_PATIENCE_S = 60.0  # `lectern up` may just be starting its server again
 _LOOK_EVERY_S = 0.5
@@ -129,17 +131,40 @@ def configured_server(environment: Mapping[str, str]) -> ServerAddress | None:
         address = ServerAddress(url, environment.get("PREFECT_API_AUTH_STRING", ""))
         check_server(address)
         return address
-    left = read_connection()
-    if left and not is_healthy(left, _RESTART_PATIENCE_S):
-        remove_connection(left)  # `lectern up` was killed before it could
+    return server_left(CONNECTION_FILE, _RESTART_PATIENCE_S)
+
+
+def server_left(path: Path, patience_s: float) -> ServerAddress | None:
+    """Return the server that `lectern up` runs, if it answers.
+
+    The file goes only if `lectern up` was killed before it could remove it: a server that is too
+    busy to answer will be wanted by others.
+    """
+    left = read_connection(path)
+    if left is None:
         return None
-    return left
+    try:
+        if _answers(left, patience_s):
+            return left
+    except httpx.TimeoutException:
+        return None
+    remove_connection(left, path)
+    return None
 
 
 def is_healthy(address: ServerAddress, patience_s: float = 5) -> bool:
     """Return whether a server answers there."""
     try:
+        return _answers(address, patience_s)
+    except httpx.TimeoutException:
+        return False
+
+
+def _answers(address: ServerAddress, patience_s: float) -> bool:
+    try:
         return httpx.get(f"{address.url}/health", timeout=patience_s).status_code == 200
+    except httpx.TimeoutException:
+        raise
     except httpx.HTTPError:
         return False
 
@@ -324,6 +349,7 @@ def wait_for_server(server: RunningServer) -> None:
 
     Raises:
         PipelineError: it ended or did not answer in time.
+        StorageError: for want of room on the disk.
     """
     deadline = time.monotonic() + _START_PATIENCE_S
     while time.monotonic() < deadline and server.process.poll() is None:
@@ -331,6 +357,10 @@ def wait_for_server(server: RunningServer) -> None:
             server.starting.release()
             return
         time.sleep(0.05)
+    home = server.log.parent.parent
+    if shutil.disk_usage(home).free < _ROOM:  # the log is empty then
+        problem = "no space is left for Prefect's server, which keeps its database there"
+        raise StorageError(str(home), problem, "Free some, or set LECTERN_HOME to another disk")
     raise PipelineError("Prefect's server", "it did not start", f"Its log says why: {server.log}")
 
 

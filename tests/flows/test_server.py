@@ -22,6 +22,7 @@ from flows.server import (
     listen,
     read_connection,
     remove_connection,
+    server_left,
     write_connection,
 )
 from flows.up import kept_auth, stop_runs
@@ -150,6 +151,19 @@ def test_a_killed_run_does_not_stay_running(
 
     running, crashed = str(StateType.RUNNING), str(StateType.CRASHED)
     assert (before[0], states()) == (running, [crashed, *before[1:]])
+
+
+def test_only_a_server_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    """One that is too busy to answer keeps its file: nobody would write it again."""
+    path = tmp_path / "prefect.toml"
+    with listen() as busy:
+        url = f"http://127.0.0.1:{busy.getsockname()[1]}/api"
+        write_connection(ServerAddress(url, "a:b"), path)
+        assert server_left(path, 0.2) is None
+        assert path.exists()
+
+    assert server_left(path, 0.2) is None
+    assert not path.exists()
 
 
 def test_the_connection_file_is_private_and_goes(tmp_path: Path) -> None:
