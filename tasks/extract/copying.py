@@ -1,20 +1,22 @@
 """A document's bytes as this machine holds them while it is read.
 
-Owns the one copy, which is hashed as it is made, so that a file that changes meanwhile is
-still one whole. It has no name: nothing is left of it whatever happens.
+Owns the one copy, which is hashed as it is made: a file that changes later is still one whole,
+and one that changes while it is copied is refused. It has no name: nothing is left of it
+whatever happens.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from tasks.errors import SourceError, StorageError
 from tasks.extract.sources import documents_below
@@ -64,7 +66,7 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
     """Copy a file.
 
     Raises:
-        SourceError: it is not there, can't be read, or is empty.
+        SourceError: it is not there, can't be read, changes meanwhile, or is empty.
         StorageError: the disk is full.
     """
     try:
@@ -72,15 +74,24 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
             raise _not_a_file(path, uri, mode)
         with path.open("rb") as file:
+            before = _version(file)
             while data := file.read(1 << 20):
                 copy.write(data)
+            changed = before != _version(file)
     except FileNotFoundError as error:
         raise SourceError(uri, "does not exist", "Check the path") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(uri, f"can't be read ({reason})", "Check its permissions") from error
+    if changed:
+        raise SourceError(uri, "changes while it is read", "Try again when it is written")
     if not copy.size:
         raise SourceError(uri, "is empty", "Get a fresh copy")
+
+
+def _version(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_mtime_ns, status.st_size
 
 
 def _not_a_file(path: Path, uri: str, mode: int) -> SourceError:

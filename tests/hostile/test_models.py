@@ -165,18 +165,18 @@ def test_the_command_refuses_a_bad_model_in_one_line(
     assert "hostile\\n\\x1b[2J.gguf: its chat template fails" in answer.stderr
 
 
-@pytest.mark.parametrize("n_seq_max", [1, 4])
-def test_the_need_is_what_llama_cpp_allocates(tiny: Path, tmp_path: Path, n_seq_max: int) -> None:
+def test_the_need_is_what_llama_cpp_allocates(tiny: Path, tmp_path: Path) -> None:
     """The measured need of three shapes, against the buffers in the log of a real load."""
     demo = PROJECT_ROOT / "data" / "models" / "lectern-demo-q8_0.gguf"
     half = unwritten_model(tmp_path / "0.5b.gguf", tiny, n_embd=896, n_layers=24, n_ff=4864)
-    for path in (tiny, demo, half):
-        found = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(path), str(n_seq_max)], cwd=PROJECT_ROOT,
-            capture_output=True, text=True, check=True,
-        ).stdout.split()  # fmt: skip
-        need, allocated = int(found[0]), int(found[1])
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tiny), str(demo), str(half)], cwd=PROJECT_ROOT,
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
 
+    assert len(found) == 6
+    for line in found:
+        need, allocated = map(int, line.split())
         assert need == pytest.approx(allocated, rel=0.02, abs=2**20)
 
 
@@ -185,13 +185,15 @@ MEASURE = """
 import re, sys
 from tasks.pool import model_runner
 from tasks.pool.protocol import WorkerConfig
-config = WorkerConfig(model_path=sys.argv[1], n_ctx=512, n_seq_max=int(sys.argv[2]), n_batch=64)
-need = model_runner._need(config, 64)
-with model_runner._LOG.heard() as heard:
-    model = model_runner._load_model(config, lambda done: None)
-    model_runner._make_context(model, config, 512, 64)
-sizes = [re.search(r"buffer size = +([\\d.]+) MiB", line) for line in heard.lines]
-print(need.total, int(sum(float(size[1]) for size in sizes if size) * 2**20))
+for path in sys.argv[1:]:
+    for n_seq_max in (1, 4):
+        config = WorkerConfig(model_path=path, n_ctx=512, n_seq_max=n_seq_max, n_batch=64)
+        need = model_runner._need(config, 64)
+        with model_runner._LOG.heard() as heard:
+            model = model_runner._load_model(config, lambda done: None)
+            model_runner._make_context(model, config, 512, 64)
+        sizes = [re.search(r"buffer size = +([\\d.]+) MiB", line) for line in heard.lines]
+        print(need.total, int(sum(float(size[1]) for size in sizes if size) * 2**20), flush=True)
 """
 
 

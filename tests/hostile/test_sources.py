@@ -20,7 +20,9 @@ from support.hostile_pdfs import MAKERS
 from support.pdfs import drawn, encrypted, paragraph, raw
 from support.scripted_server import ScriptedServer
 
+from tasks.errors import SourceError
 from tasks.extract import extract
+from tasks.extract.copying import Copy, copy_file
 from tasks.naming import path_of
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -143,7 +145,8 @@ def test_a_results_folder_that_cannot_be_written_is_told_in_a_line(
     with ScriptedServer() as server, leaving_nothing(tmp_path) as environment:
         answer = lectern(
             "summarize", str(PAPER), "--model", str(tiny_model),
-            LECTERN_POOL_URL=server.url, LECTERN_RESULTS="/proc/results", **environment,
+            timeout=500, LECTERN_POOL_URL=server.url, LECTERN_RESULTS="/proc/results",
+            **environment,
         )  # fmt: skip
 
     assert answer.returncode == 1
@@ -152,14 +155,18 @@ def test_a_results_folder_that_cannot_be_written_is_told_in_a_line(
     assert "LECTERN_RESULTS" in answer.stderr
 
 
-def full_disk(folder: Path) -> bool:
-    """Mount a file system of 64 kB there; False where that is not allowed."""
+@contextmanager
+def full_disk(folder: Path) -> Iterator[Path]:
+    """Mount a file system there that has room for a few small files, for as long as the block."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=64", "lectern-test", str(folder)]
-    return (
-        shutil.which("mount") is not None
-        and not subprocess.run(mount, capture_output=True).returncode
-    )
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        (folder / "ballast").write_bytes(bytes(40_000))
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -168,31 +175,52 @@ def test_a_full_disk_is_told_in_a_line(
     lectern: Lectern, tiny_model: Path, tmp_path: Path, where: str
 ) -> None:
     """Results, or the copy of a document, find no room: it says which folder, and what to set."""
-    disk = tmp_path / "disk"
-    if not full_disk(disk):
-        pytest.skip("needs the right to mount a small file system")
-    (disk / "ballast").write_bytes(bytes(40_000))
-    try:
-        with ScriptedServer() as server:
-            answer = lectern(
-                "summarize", str(PAPER), "--model", str(tiny_model),
-                LECTERN_POOL_URL=server.url, **{where: str(disk)},
-            )  # fmt: skip
+    with full_disk(tmp_path / "disk") as disk, ScriptedServer() as server:
+        answer = lectern(
+            "summarize", str(PAPER), "--model", str(tiny_model),
+            timeout=500, LECTERN_POOL_URL=server.url, **{where: str(disk)},
+        )  # fmt: skip
         left = {path.name for path in disk.rglob("*.tmp")}
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
-    assert answer.returncode == 1
+    assert answer.returncode == 1, answer.stdout + answer.stderr
     assert "Traceback" not in answer.stdout + answer.stderr
     assert str(disk) in answer.stderr
     assert where in answer.stderr
     assert left == set()
 
 
-def test_a_file_that_changes_while_it_is_read_is_one_whole(
+def test_a_full_disk_under_the_state_is_told_in_a_line(
+    lectern: Lectern, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command's own server finds no room for its database, nor for a log to say so."""
+    for name in [name for name in os.environ if name.startswith("PREFECT")]:
+        monkeypatch.delenv(name)
+    with full_disk(tmp_path / "disk") as disk:
+        answer = lectern("summarize", str(PAPER), timeout=500, LECTERN_HOME=str(disk))
+
+    assert (answer.returncode, answer.stderr.count("\n")) == (1, 1), answer.stderr
+    assert f"{disk}: no space is left" in answer.stderr
+    assert "LECTERN_HOME" in answer.stderr
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """What was read of it is half the one and half the other."""
+    path = tmp_path / "changing.pdf"
+    path.write_bytes(bytes(3 << 20))
+
+    class Interrupted(Copy):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            path.write_bytes(b"1" * (3 << 20))
+
+    with Interrupted() as copy, pytest.raises(SourceError, match="changes while it is read"):
+        copy_file(path, copy, str(path))
+
+
+def test_a_file_that_is_written_all_the_time_is_read_whole_or_refused(
     tmp_path: Path, config: Settings
 ) -> None:
-    """Rewritten all the time, it is read as it was at one moment or told to be damaged."""
+    """It is read as it was at one moment, or told to be damaged or in change."""
     path, stop = tmp_path / "changing.pdf", threading.Event()
     path.write_bytes(HELLO)
     other = drawn([paragraph(["Another text altogether stands here."])] * 3)
@@ -201,11 +229,12 @@ def test_a_file_that_changes_while_it_is_read_is_one_whole(
         while not stop.is_set():
             for data in (other, HELLO[:200], b"", HELLO):
                 path.write_bytes(data)
+                stop.wait(0.01)
 
     writer = threading.Thread(target=rewrite)
     writer.start()
     try:
-        found = [extract(str(path), config) for _ in range(5)]
+        found = [extract(str(path), config) for _ in range(10)]
     finally:
         stop.set()
         writer.join()
