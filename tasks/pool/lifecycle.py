@@ -269,7 +269,7 @@ def _start(files: PoolFiles, settings: Settings) -> None:
         )
     _started.append(process)
     deadline = time.monotonic() + _START_S
-    while _health(files) is None:
+    while not _serves(files, settings):  # another may have been quicker, with other settings
         if process.poll() is not None:
             raise _not_started(files, f"it ended with status {process.returncode}")
         if time.monotonic() > deadline:
