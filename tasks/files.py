@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tasks.errors import StorageError
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
+TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _GRACE_S = 5.0  # between making a temporary file and locking it; microseconds are enough
 
 
@@ -77,7 +77,7 @@ def sync_folder(folder: Path) -> None:
 def remove_leftovers(paths: Iterable[Path]) -> None:
     """Remove, of these files, the temporary ones whose writer was killed."""
     for path in paths:
-        if not _TEMPORARY.fullmatch(path.name):
+        if not TEMPORARY.fullmatch(path.name):
             continue
         try:
             if time.time() - path.stat().st_mtime > _GRACE_S:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from flows.clean.history import finished_runs
 from flows.clean.items import Item, Kind, below, entries, item
+from tasks.files import TEMPORARY
 from tasks.settings import Settings
 
 _ROW = re.compile(r"([0-9a-f]{64})\.parquet")
 _FOLDER = re.compile(r".+-([0-9a-f]{8})", re.DOTALL)
 _LEDGER = re.compile(r"(part|rows)-\d+-[0-9a-f]{8}\.parquet")
-_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp")
 _LOG = re.compile(r".+\.log(\.\d+)?", re.DOTALL)
 _DOCUMENT_FILES = ("summary.md", "summary.html")
 
@@ -37,7 +37,7 @@ class About:
 
     Attributes:
         what: it is.
-        safe: what is lost with it; "" where nothing is.
+        loss: what is lost with it; "" where nothing is.
         users: those that must not run while it is removed.
     """
 
@@ -50,7 +50,7 @@ class About:
 def _leftovers(settings: Settings) -> Iterator[Item]:
     for root in (settings.results, settings.home):
         for path in below(root.resolve())[0]:
-            if _TEMPORARY.fullmatch(path.name):
+            if TEMPORARY.fullmatch(path.name):
                 yield from item(str(path), [path])
 
 
