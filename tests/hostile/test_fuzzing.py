@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ import psutil
 import pytest
 from support import mutation
 from support.gguf_header import Header
+from support.pdfs import unpacked
 from support.tiny_model import write_tiny_model
 from support.vocabularies import TEMPLATES, vocabulary_file
 
@@ -30,6 +32,7 @@ from tasks.pool.vocabulary import load_vocabulary
 from tasks.settings import PROJECT_ROOT, Settings
 
 SOAK = bool(os.environ.get("LECTERN_SOAK"))
+_MAX_UNPACKED = 200_000  # bytes: larger ones take long to unpack, and to read
 GROWTH_MB = 100  # allocators keep what threads once needed; a leak of a file each is more
 WORKERS = 2
 
@@ -89,8 +92,13 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _pdf_seeds(material: Path | None) -> list[bytes]:
+    """All documents, and each once more with its streams unpacked, where mutations reach deeper."""
     folders = [PROJECT_ROOT / "data" / "samples", *([material / "pdf"] if material else [])]
-    return [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.pdf"))]
+    seeds = [path.read_bytes() for folder in folders for path in sorted(folder.rglob("*.pdf"))]
+    for seed in [seed for seed in seeds if len(seed) < _MAX_UNPACKED]:
+        with suppress(Exception):  # of pypdf, whatever it is: it can't read all of these
+            seeds.append(unpacked(seed))
+    return seeds
 
 
 def _outside_material() -> Path | None:

@@ -96,6 +96,7 @@ def write_odd_ones(folder: Path) -> set[str]:
     return set(names)
 
 
+@pytest.mark.soak
 @pytest.mark.usefixtures("prefect_server")
 def test_bad_sources_get_a_row_and_a_line_and_the_others_go_on(
     lectern: Lectern, tiny_model: Path, tmp_path: Path, config: Settings

@@ -41,7 +41,11 @@ class Header:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        data = path.read_bytes()
+        return cls.parse(path.read_bytes())
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Raises struct.error, KeyError or OverflowError where it can't be read."""
         n_tensors, n_values = struct.unpack_from("<QQ", data, 8)
         values, tensors, at = {}, [], 24
         for _ in range(n_values):

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable, Sequence
 from random import Random
 
+from support.gguf_header import ARRAY, I32, Header, f32, text, texts, u32
+
 # What a PDF's structure hangs on; one in the place of another is worse than noise.
 _WORDS = (
     b"/Type", b"/Page", b"/Pages", b"/Catalog", b"/Kids", b"/Count", b"/Parent", b"/Contents",
@@ -31,21 +33,13 @@ _NUMBERS = (
     b"4294967295", b"4294967296", b"9223372036854775807", b"99999999999999999999", b"1e38", b"nan",
 )  # fmt: skip
 _INTEGERS = (
-    0,
-    1,
-    2,
-    7,
-    0x7F,
-    0xFF,
-    2**15,
-    2**16,
-    2**31 - 1,
-    2**31,
-    2**32 - 1,
-    2**40,
-    2**63,
-    2**64 - 1,
-)
+    0, 1, 2, 7, 0x7F, 0xFF, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63, 2**64 - 1,
+)  # fmt: skip
+_VALUES = (
+    *(u32(number % 2**32) for number in _INTEGERS), f32(float("nan")), text(""), text("x" * 10**5),
+    text(b"\xff\xfe"), text("{{ 9 ** 9 ** 9 }}"), text("{% for x in messages %}"), text("llama"),
+    texts([]), texts([b""] * 999), texts([b"\xff \xe4"] * 9), struct.pack("<IIQ", ARRAY, I32, 0),
+)  # fmt: skip
 
 Mutation = Callable[[bytearray, Random, Sequence[bytes]], None]
 
@@ -120,11 +114,34 @@ def set_integer(data: bytearray, dice: Random, seeds: Sequence[bytes]) -> None:
             data[at : at + size] = struct.pack(kind, value)
 
 
+def change_value(data: bytearray, dice: Random, seeds: Sequence[bytes]) -> None:
+    """Give a value of a GGUF header another type, length or content, or take it out."""
+    try:
+        header = Header.parse(bytes(data))
+    except (struct.error, KeyError, OverflowError, MemoryError):  # an earlier mutation broke it
+        return
+    if header.values:
+        key, other = (dice.choice(list(header.values)) for _ in range(2))
+        raw = header.values[key]
+        kind = struct.pack("<I", dice.randrange(14))
+        length = struct.pack("<Q", dice.choice(_INTEGERS))
+        changed = (
+            None, dice.choice(_VALUES), dice.choice(_VALUES), header.values[other], kind + raw[4:],
+            raw[:4] + length + raw[12:], raw[:8] + length + raw[16:],
+        )  # fmt: skip
+        data[:] = header.with_values(
+            **{key.decode(errors="replace"): dice.choice(changed)}
+        ).encode()
+
+
 PDF: Sequence[Mutation] = (
     flip_bytes, truncate, cut_out, repeat, splice, swap_words, swap_words, tweak_numbers,
     tweak_numbers, point_elsewhere, repeat_object,
 )  # fmt: skip
-GGUF: Sequence[Mutation] = (flip_bytes, truncate, cut_out, repeat, splice, set_integer, set_integer)
+GGUF: Sequence[Mutation] = (
+    change_value, change_value, change_value, change_value, flip_bytes, truncate, cut_out, repeat,
+    splice, set_integer, set_integer,
+)  # fmt: skip
 
 
 def _span(data: bytes | bytearray, dice: Random) -> tuple[int, int]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import typst
 from pypdf import PdfReader, PdfWriter
+from pypdf.generic import DecodedStreamObject, EncodedStreamObject
+
+_PACKING = ("/Filter", "/DecodeParms", "/Length")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,22 @@ def paragraph(lines: Sequence[str], x: float = 60, y: float = 700, size: float =
 
 def set_by_typst(source: str) -> bytes:
     return bytes(typst.compile(source.encode()))
+
+
+def unpacked(data: bytes) -> bytes:
+    """The same document with its streams as they are, not compressed, and no password.
+
+    Raises: whatever pypdf does, where it can't read or write it.
+    """
+    writer, out = PdfWriter(clone_from=PdfReader(io.BytesIO(data))), io.BytesIO()
+    for n, packed in enumerate(writer._objects):
+        if isinstance(packed, EncodedStreamObject):
+            plain = DecodedStreamObject()
+            plain.update({k: v for k, v in packed.items() if k not in _PACKING})
+            plain.set_data(packed.get_data())
+            writer._objects[n] = plain
+    writer.write(out)
+    return out.getvalue()
 
 
 def encrypted(data: bytes, user: str, owner: str) -> bytes:
