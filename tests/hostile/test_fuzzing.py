@@ -126,7 +126,7 @@ def test_mutated_pdfs_are_each_a_row(tmp_path: Path, temporary: Path, config: Se
         assert to_frame("segments", got.segments).height == len(got.segments)
         return f"{source.status}{source.error.partition(':')[2][:30]}"
 
-    counts = Campaign.of(5_000, 20).run(case)
+    counts = Campaign.of(5_000, 16).run(case)
 
     assert sum(counts.values()) > 0
     assert set(psutil.Process().children(recursive=True)) <= before
@@ -165,7 +165,7 @@ def test_mutated_model_headers_are_read_or_refused(
             path.unlink()
         return "read, its template fails" if vocabulary.template_problem else "read"
 
-    counts = Campaign.of(1_000, 20).run(case)
+    counts = Campaign.of(1_000, 16).run(case)
 
     assert sum(counts.values()) > 0
     assert set(psutil.Process().children(recursive=True)) <= before
