@@ -69,7 +69,9 @@ def test_extract_prints_json_lines(config: Settings) -> None:
     segments = [json.loads(line) for line in answer.stdout.splitlines()]
 
     assert answer.exit_code == 0
-    assert list(segments[0]) == ["n", "page", "page_label", "heading_path", "kind", "text"]
+    assert list(segments[0]) == [
+        "n", "page", "page_label", "paragraph", "heading_path", "kind", "text",
+    ]  # fmt: skip
     assert [each["n"] for each in segments] == list(range(1, len(segments) + 1))
 
 

@@ -75,7 +75,7 @@ def test_everything_broken_at_once_is_told_in_lines(tmp_path: Path, lectern: Lec
     for wanted in (
         "✗ llama.cpp: ", "broken on purpose", "! c++: not found", "✗ results: ", "is no folder",
         "✗ state: ", "✗ default model: nosuch.gguf", "! models.toml: ", "✗ Prefect: ",
-        "✗ PREFECT_API_URL: ", "! environment: PREFECT_LOGGING_LEVEL", "! OCR: ",
+        "✗ PREFECT_API_URL: ", "! environment: ", "PREFECT_LOGGING_LEVEL", "! OCR: ",
     ):  # fmt: skip
         assert wanted in said
 

@@ -39,7 +39,7 @@ def test_reading_the_vocabulary_is_told_after_the_last_byte(model: Path, config:
     load_spec(str(model), config, lambda *what: told.append(what))
 
     assert told[-2][1] == told[-2][2] == model.stat().st_size
-    assert told[-1] == (f"reading the vocabulary of {model}", 0, 0)
+    assert told[-1] == (f"reading the vocabulary of {model.name}", 0, 0)
 
 
 def test_name_from_models_toml_gives_its_limits_and_note(model: Path, config: Settings) -> None:
