@@ -13,11 +13,12 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
-from tasks.files import make_folder
+from tasks.files import make_folder, state_errors
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_REMEDY = "Make room for it, or make its folder writable"
 
 
 class Claims:
@@ -41,7 +42,7 @@ class Claims:
             StorageError: the state's folder can't be written.
         """
         for path in make_folder(self._folder).glob("*.lock"):
-            with suppress(Timeout), FileLock(path, timeout=0):
+            with state_errors(path, _REMEDY), suppress(Timeout), FileLock(path, timeout=0):
                 path.unlink(missing_ok=True)
 
     def take(self, document_id: str) -> None:
@@ -66,10 +67,11 @@ class Claims:
         with self._holding:
             if document_id in self._held or document_id in self._had:
                 return True
-        try:
-            lock.acquire(timeout=_LOOK_EVERY_S)
-        except Timeout:
-            return False
+        with state_errors(Path(lock.lock_file), _REMEDY):
+            try:
+                lock.acquire(timeout=_LOOK_EVERY_S)
+            except Timeout:  # an OSError too
+                return False
         with self._holding:
             self._held[document_id] = lock
         return True

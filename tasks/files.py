@@ -101,7 +101,7 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    with _storage_errors(path, "Make room for it, or make its folder writable"):
+    with state_errors(path, "Make room for it, or make its folder writable"):
         replace_file(path, text.encode(), 0o600)
         remove_leftovers(path.parent.iterdir())
 
@@ -112,7 +112,7 @@ def make_folder(path: Path) -> Path:
     Raises:
         StorageError: it can't be made or written.
     """
-    with _storage_errors(path, "Make it writable, or set LECTERN_HOME to another folder"):
+    with state_errors(path, "Make it writable, or set LECTERN_HOME to another folder"):
         make_folders(path, 0o700)
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -120,7 +120,8 @@ def make_folder(path: Path) -> Path:
 
 
 @contextmanager
-def _storage_errors(path: Path, remedy: str) -> Iterator[None]:
+def state_errors(path: Path, remedy: str) -> Iterator[None]:
+    """Turn what the system says of a file of the state into a StorageError."""
     try:
         yield
     except OSError as error:

@@ -12,13 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 from packaging.requirements import Requirement
 
 from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.system import ask
+from tasks.pool.cgroups import memory_groups
 from tasks.settings import PROJECT_ROOT, Settings
 
 _INSTALL = "make install"
@@ -79,12 +79,7 @@ def memory_limit() -> int:
     """Return how much memory the system lets us have; a huge number where it sets no limit."""
     limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     found = [limit for limit in limits if limit != resource.RLIM_INFINITY]
-    for file in _cgroup_files():
-        try:
-            found.append(int(file.read_text()))
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-    return min([*found, _UNLIMITED])
+    return min([*found, *(group.limit for group in memory_groups()), _UNLIMITED])
 
 
 def locale_(settings: Settings) -> Iterator[Finding]:
@@ -135,19 +130,3 @@ def _locked() -> Iterator[Requirement]:
         requirement = Requirement(line.strip())
         if _applies(requirement):
             yield requirement
-
-
-def _cgroup_files() -> Iterator[Path]:
-    """Yield the files with limits of the groups that we are in, and of those above."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        if controllers in ("", "memory"):
-            name = "memory.limit_in_bytes" if controllers else "memory.max"
-            root = Path("/sys/fs/cgroup") / controllers
-            inner = root / group.lstrip("/")
-            yield from (folder / name for folder in (inner, *inner.parents)
-                        if folder.is_relative_to(root))  # fmt: skip

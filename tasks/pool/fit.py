@@ -12,11 +12,11 @@ import resource
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
 from tasks.errors import ModelError
+from tasks.pool.cgroups import memory_groups
 from tasks.pool.protocol import WorkerConfig
 
 MIB, GIB = 2**20, 2**30
@@ -92,25 +92,8 @@ def free_memory() -> int:
     """Return the bytes that this process may still take: of the machine, its group, its limit."""
     free = psutil.virtual_memory().available
     if sys.platform == "linux":
-        free = min(free, _left_in_group(), _left_in_limit())
+        free = min(free, _left_in_limit(), *(group.left for group in memory_groups()))
     return max(0, free)
-
-
-def _left_in_group() -> int:
-    """Return what the control groups (version 2) that this process is in have left."""
-    own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip().lstrip("/")
-    group, left = Path("/sys/fs/cgroup") / own, sys.maxsize
-    for each in (group, *group.parents):
-        limit, used = each / "memory.max", each / "memory.current"
-        if limit.exists() and (most := limit.read_text().strip()).isdigit():
-            left = min(left, int(most) - int(used.read_text()) + _cached(each))
-    return left
-
-
-def _cached(group: Path) -> int:
-    """Return what a group holds of files, and gives up when memory is wanted."""
-    lines = (group / "memory.stat").read_text().splitlines()
-    return sum(int(n) for key, _, n in (line.partition(" ") for line in lines) if key == "file")
 
 
 def _left_in_limit() -> int:
