@@ -151,9 +151,7 @@ def for_a_web_page(summary: str, places: Sequence[str]) -> str:
 def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
     """Show how each source ended, what failed, and what the run cost."""
     _table("coverage", "What became of each source's segments.", coverage_table(outcomes))
-    failures = markdown_table(failure_table(outcomes))
-    about = "What failed or was left out, and what to do."
-    _if_possible(lambda: create_markdown_artifact(failures, key="failures", description=about))
+    _table("failures", "What failed or was left out, and what to do.", failure_table(outcomes))
     if statistics.calls:
         _table("tokens", "Calls of the model and their tokens.", token_table(statistics))
         _table("latencies", "Seconds of a call, as the pool measured.", latency_table(statistics))
@@ -161,13 +159,6 @@ def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
 
 def _table(key: str, description: str, rows: list[Row]) -> None:
     _if_possible(lambda: create_table_artifact(rows, key=key, description=description))
-
-
-def markdown_table(rows: Sequence[Row]) -> str:
-    """Return rows of text as Markdown, whose lines the UI breaks, unlike those of its tables."""
-    names = list(rows[0])
-    cells = [[markdown(cell).replace("|", "\\|") for cell in row.values()] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *cells))
 
 
 def key_of(title: str) -> str:

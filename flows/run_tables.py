@@ -28,7 +28,7 @@ _LATENCIES = {
     "tpot_s": "for a further token",
     "e2e_s": "in all",
 }
-# Short, since Prefect's UI does not break a cell's line.
+# Characters: Prefect's UI does not break a cell's line, and hides what is wider than the page.
 _NAME = 24
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
@@ -66,16 +66,16 @@ def warning_lines(outcome: Outcome) -> list[str]:
 
 
 def _coverage_row(outcome: Outcome) -> Row:
-    # The same columns for all: Prefect's UI shows those of the first row.
+    # The same columns for all: Prefect's UI shows those of the first row. What matters comes first.
     cover = outcome.document.coverage if outcome.document else Coverage()
     return {
         "source": short_name(outcome.uri, _NAME),
         "result": _result(outcome),
+        "failed": f"{cover.failed:,}",
         "segments": f"{cover.total:,}",
         "summarised": f"{cover.ok:,}",
         "on a second try": f"{cover.repaired:,}",
         "left out by rule": f"{cover.kept:,}",
-        "failed": f"{cover.failed:,}",
         "asked for": f"{outcome.asked:,}",
         "known before": f"{outcome.from_ledger:,}",
     }

@@ -33,7 +33,7 @@ LONG_NAME = "用小望远镜看星空：给没有赤道仪的爱好者的入门�
 # The chunk with this sentence gets no good answer.
 BAD = Rule(do="garbage", match="A tool that fails two steps is usually not worth the bench.")
 PATIENCE_S = 90
-WIDE: ViewportSize = {"width": 1280, "height": 900}
+WIDE: ViewportSize = {"width": 1440, "height": 900}
 NARROW: ViewportSize = {"width": 390, "height": 844}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
