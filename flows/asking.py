@@ -2,8 +2,8 @@
 
 Batches run in threads; their requests meet here, and share the seats at the server. The pool is
 started, or found, only when a batch first has something to ask; until the first answer comes,
-what it does is told. Leaving the block cancels what is in flight, here and in the pool. Knows
-nothing of Prefect.
+what it does is told. Leaving the block cancels what is in flight, here and in the pool, also the
+start of a pool. Knows nothing of Prefect.
 """
 
 from __future__ import annotations
@@ -102,9 +102,15 @@ class Asker:
         with self._connecting:
             if self._client is None:
                 self._say("starting the model server")
-                self._client = self._run(self._open(ensure_pool(self._settings)))
+                address = ensure_pool(self._settings, self._go_on)
+                self._client = self._run(self._open(address))
                 asyncio.run_coroutine_threadsafe(self._tell(), self._loop)
             return self._client
+
+    def _go_on(self) -> None:
+        """Let a thread go on that waits for the pool, unless nobody waits for the answers."""
+        if self._closed:
+            raise CancelledError
 
     async def _tell(self) -> None:
         """Say what the pool does until the first answer is there; another server does not tell."""
@@ -115,7 +121,7 @@ class Asker:
         self._say("")
 
     async def _open(self, address: PoolAddress) -> PoolClient:
-        again = reconnector(self._settings)
+        again = reconnector(self._settings, self._go_on)
         return await PoolClient(address.url, address.api_key, reconnect=again).__aenter__()
 
     async def _close(self) -> None:

@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from tasks.errors import InferenceError, StorageError
 from tasks.files import sync_folder, write_private
+from tasks.locks import acquire, go_on_always
 from tasks.settings import PROJECT_ROOT, Settings
 
 FOREVER = -1.0  # of a patience
@@ -151,8 +152,12 @@ def prove(key: str, challenge: str) -> str:
     return hmac.new(key.encode(), challenge.encode(), "sha256").hexdigest()
 
 
-def ensure_pool(settings: Settings) -> PoolAddress:
+def ensure_pool(settings: Settings, go_on: Callable[[], None] = go_on_always) -> PoolAddress:
     """Return where the pool is; start it if none runs, or only an idle one with other settings.
+
+    Args:
+        go_on: called again and again while waiting; may raise to end it. A pool that is half
+            started then is ended too.
 
     Raises:
         StorageError: settings.home can't be written.
@@ -165,10 +170,10 @@ def ensure_pool(settings: Settings) -> PoolAddress:
     files = PoolFiles(settings.home)
     files.prepare()
     if not _serves(files, settings):
-        with FileLock(files.starting):
+        with acquire(files.starting, "another command, which starts the pool", go_on=go_on):
             if not _serves(files, settings):
                 _make_way(files, settings)
-                _start(files, settings)
+                _start(files, settings, go_on)
     state = files.read_state()
     if state is None:
         raise _not_started(files, "it ended again at once")
@@ -204,9 +209,11 @@ def _kept(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=_KEPT)
 
 
-def reconnector(settings: Settings) -> Callable[[], PoolAddress] | None:
+def reconnector(
+    settings: Settings, go_on: Callable[[], None] = go_on_always
+) -> Callable[[], PoolAddress] | None:
     """Return what a client calls when its pool has gone; None for a server that isn't ours."""
-    return None if settings.pool_url else lambda: ensure_pool(settings)
+    return None if settings.pool_url else lambda: ensure_pool(settings, go_on)
 
 
 def pool_status(settings: Settings) -> PoolStatus | None:
@@ -253,7 +260,7 @@ def _health(files: PoolFiles) -> dict[str, Any] | None:
     return health if hmac.compare_digest(proof, prove(files.read_key(), challenge)) else None
 
 
-def _start(files: PoolFiles, settings: Settings) -> None:
+def _start(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> None:
     """Start a pool that outlives this process, and wait until it answers."""
     if files.log.exists() and files.log.stat().st_size > _LOG_MAX_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
@@ -268,13 +275,28 @@ def _start(files: PoolFiles, settings: Settings) -> None:
             start_new_session=True,
         )
     _started.append(process)
+    try:
+        _wait_for(process, files, settings, go_on)
+    except BaseException:
+        process.kill()  # it has nothing to put in order yet, and may not hear anything else
+        process.wait()
+        raise
+
+
+def _wait_for(
+    process: subprocess.Popen[bytes],
+    files: PoolFiles,
+    settings: Settings,
+    go_on: Callable[[], None],
+) -> None:
+    """Return when the pool in `process` answers."""
     deadline = time.monotonic() + _START_S
     while not _serves(files, settings):  # another may have been quicker, with other settings
         if process.poll() is not None:
             raise _not_started(files, f"it ended with status {process.returncode}")
         if time.monotonic() > deadline:
-            process.terminate()
             raise _not_started(files, f"no answer within {_START_S:.0f} s")
+        go_on()
         time.sleep(0.05)
 
 

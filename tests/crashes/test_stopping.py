@@ -68,12 +68,17 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
-def parses(process: subprocess.Popen[str]) -> bool:
-    for child in children(process):
+def child(process: subprocess.Popen[str], module: str) -> psutil.Process | None:
+    """Return the child that runs a module, if there is one."""
+    for each in children(process):
         with suppress(psutil.NoSuchProcess):
-            if "tasks.extract.child" in child.cmdline():
-                return True
-    return False
+            if module in each.cmdline():
+                return each
+    return None
+
+
+def parses(process: subprocess.Popen[str]) -> bool:
+    return child(process, "tasks.extract.child") is not None
 
 
 def newest_run() -> Any:
@@ -138,6 +143,23 @@ def test_ctrl_c_while_the_model_is_fetched(config: Settings, tmp_path: Path) -> 
             said = stop(process)
 
     assert (process.returncode, STOPPED in said) == (130, True), said
+    assert newest_run().state_name == "Cancelled"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.usefixtures("prefect_server")
+def test_a_signal_while_the_pool_starts(
+    number: signal.Signals, config: Settings, tiny_model: Path
+) -> None:
+    """A pool that is half started, and here does not get on, is neither waited for nor left."""
+    process = lectern("summarize", BOOK, "-m", tiny_model)
+    until(process, lambda: child(process, "tasks.pool.server"))
+    pool = child(process, "tasks.pool.server")
+    assert pool is not None
+    pool.suspend()
+    said = stop(process, number)
+
+    assert (process.returncode, STOPPED in said) == (128 + number, True), said
     assert newest_run().state_name == "Cancelled"
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import InferenceError, ModelError
@@ -365,6 +366,39 @@ def test_a_pool_bears_no_marks_of_the_run_that_started_it(
     status = pool_status(own)
     assert status is not None
     assert "PREFECT__FLOW_RUN_ID" not in psutil.Process(status.pid).environ()
+
+
+def test_a_pool_whose_starter_gives_up_is_not_left_behind(own: Settings) -> None:
+    """However little it heeds: this one is stopped while it starts."""
+    begun: list[psutil.Process] = []
+
+    def give_up() -> None:
+        begun.extend(
+            each for each in psutil.Process().children() if "tasks.pool.server" in each.cmdline()
+            and each.environ().get("LECTERN_HOME") == str(own.home)
+        )  # fmt: skip
+        if begun:
+            begun[0].suspend()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ensure_pool(own, give_up)
+
+    assert gone(begun[0].pid)
+    assert ensure_pool(own)
+
+
+def test_whoever_waits_for_another_that_starts_a_pool_may_give_up(own: Settings) -> None:
+    files = PoolFiles(own.home)
+    files.prepare()
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with FileLock(files.starting), ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(ensure_pool, own, give_up)
+        with pytest.raises(KeyboardInterrupt):
+            waiting.result()
 
 
 def test_an_idle_pool_with_other_settings_makes_way(own: Settings, model: Path) -> None:
