@@ -1,13 +1,10 @@
-"""One run at a time makes a document; another that wants the very same waits, and finds it done.
+"""One run at a time makes a document; another that wants the very same finds it done, later.
 
 Owns the locks that say so. They are the system's: they go with their holder, however that ends.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,25 +12,19 @@ from filelock import BaseFileLock, FileLock, Timeout
 
 from tasks.files import make_folder, state_errors
 
-log = logging.getLogger(__name__)
-
-_LOOK_EVERY_S = 0.5
 _REMEDY = "Make room for it, or make its folder writable"
 
 
 class Claims:
-    """The documents that a run is making.
+    """The documents that a run is making; for the one thread that drives it.
 
     Args:
         home: where all runs of this machine find each other.
-        go_on: called again and again while waiting; may raise to end it.
     """
 
-    def __init__(self, home: Path, go_on: Callable[[], None]) -> None:
-        self._folder, self._go_on = home / "claims", go_on
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "claims"
         self._held: dict[str, BaseFileLock] = {}
-        self._had: set[str] = set()
-        self._holding = threading.Lock()
 
     def tidy(self) -> None:
         """Remove the files of locks whose holders were killed.
@@ -45,42 +36,25 @@ class Claims:
             with state_errors(path, _REMEDY), suppress(Timeout), FileLock(path, timeout=0):
                 path.unlink(missing_ok=True)
 
-    def take(self, document_id: str) -> None:
-        """Return when no other run makes this document.
-
-        One that this run is through with is not taken again, for nobody would give it back: a copy
-        of its source says no more.
+    def take(self, document_id: str) -> bool:
+        """Keep other runs from a document, unless one of them is making it; return whether.
 
         Raises:
             StorageError: the state's folder can't be written.
         """
         path = make_folder(self._folder) / f"{document_id}.lock"
-        lock = FileLock(path, thread_local=False)
-        waited = False
-        while not self._took(document_id, lock):
-            self._go_on()
-            if not waited:
-                waited = True
-                log.warning("another run makes the same summary: waiting for it")
-
-    def _took(self, document_id: str, lock: BaseFileLock) -> bool:
-        with self._holding:
-            if document_id in self._held or document_id in self._had:
-                return True
-        with state_errors(Path(lock.lock_file), _REMEDY):
+        lock = FileLock(path)
+        with state_errors(path, _REMEDY):
             try:
-                lock.acquire(timeout=_LOOK_EVERY_S)
+                lock.acquire(timeout=0)
             except Timeout:  # an OSError too
                 return False
-        with self._holding:
-            self._held[document_id] = lock
+        self._held[document_id] = lock
         return True
 
     def give_back(self, document_id: str) -> None:
         """Let others have a document that is made."""
-        with self._holding:
-            lock = self._held.pop(document_id, None)
-            self._had.add(document_id)
+        lock = self._held.pop(document_id, None)
         if lock is not None:
             Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: nobody else's then
             lock.release()

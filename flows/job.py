@@ -65,7 +65,7 @@ class SummaryJob:
         self._prompts = prompt_library(settings, prompt_dir)
         self._ledger = Ledger(settings.results)
         self._over = threading.Event()
-        self._claims = Claims(settings.home, self._waiting)
+        self._claims = Claims(settings.home)
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
@@ -80,8 +80,6 @@ class SummaryJob:
         if source.status == "failed":
             return Reading(source, None)
         wanted = plan(extracted, self._spec, self._prompts, self._options, self._settings)
-        self._claims.take(wanted.document_id)
-        self._progress.reading("")
         return Reading(source, wanted, extracted.segments)
 
     def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
@@ -91,14 +89,14 @@ class SummaryJob:
             size = f": {done_bytes >> 20} of {total_bytes >> 20} MB" if total_bytes else ""
             self._progress.reading(f"{text}{size}")
 
-    def _waiting(self) -> None:
-        self._go_on()
-        self._progress.reading("waiting for another run, which makes the same summary")
-
-    def _go_on(self, *_: object) -> None:
+    def _go_on(self) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""
         if self._over.is_set():
             raise CancelledError
+
+    def claim(self, plan: Plan) -> bool:
+        """Keep other runs from a document, unless one of them is making it; return whether."""
+        return self._claims.take(plan.document_id)
 
     def ask(self, requests: Sequence[Request], task_run_id: str = "") -> None:
         """Put a batch to the model; every answer is in the ledger when this returns."""

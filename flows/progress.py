@@ -30,6 +30,7 @@ class Snapshot:
         seconds_left: None as long as nothing is known.
         reading: what reading a source is at, where that takes long; else "".
         doing: what the first answer waits for, such as a model that is loaded; else "".
+        elsewhere: documents that another run is making, and which are waited for.
     """
 
     sources: int
@@ -44,10 +45,17 @@ class Snapshot:
     doing: str = ""
     reading: str = ""
     calls_foreseen: int = 0
+    elsewhere: int = 0
 
     @property
     def calls_expected(self) -> int:
         return self.calls_known + self.calls_foreseen
+
+    @property
+    def is_through(self) -> bool:
+        """Return whether nothing but another run is waited for."""
+        own = self.sources_read == self.sources and self.calls == self.calls_expected
+        return bool(self.elsewhere) and own
 
     @property
     def fraction(self) -> float:
@@ -108,6 +116,7 @@ class Progress:
         self._foreseen: dict[int, Foreseen] = {}
         self._started: float | None = None
         self._doing = self._reading = ""
+        self._elsewhere = 0
 
     def planned(self, requests: Sequence[Request]) -> None:
         """Count requests that will be asked."""
@@ -136,6 +145,11 @@ class Progress:
         """Note what reading a source is at; "": nothing worth a word."""
         with self._lock:
             self._reading = text
+
+    def elsewhere(self, documents: int) -> None:
+        """Note how many documents another run is making."""
+        with self._lock:
+            self._elsewhere = documents
 
     def doing(self, text: str) -> None:
         """Note what the first answer waits for; "": for nothing else."""
@@ -173,6 +187,7 @@ class Progress:
                 doing=self._doing,
                 reading=self._reading,
                 calls_foreseen=sum(each.calls for each in self._foreseen.values()),
+                elsewhere=self._elsewhere,
             )
 
     def _seconds_left(self, seconds: float) -> float | None:
@@ -204,6 +219,8 @@ def in_words(snapshot: Snapshot) -> str:
         parts.append(f"{_calls(snapshot)} answers")
     if snapshot.reading:
         parts.append(snapshot.reading)
+    if snapshot.elsewhere:
+        parts.append(_elsewhere(snapshot))
     if snapshot.calls:
         parts.append(f"{snapshot.tokens_per_s:,.0f} tokens/s")
     if snapshot.sources > 1 or not snapshot.calls_known:
@@ -215,10 +232,12 @@ def phase_of(snapshot: Snapshot) -> Phase:
     """Return what the run is at."""
     if snapshot.doing:
         return phase_of_text(snapshot.doing.rpartition(", ")[0] or snapshot.doing)
-    if snapshot.calls_known:
+    if snapshot.calls_known and not snapshot.is_through:
         return Phase("asking", f"Asking {_calls(snapshot)}", snapshot.fraction)
     if snapshot.sources_read < snapshot.sources:
         return _extracting(snapshot)
+    if snapshot.elsewhere:
+        return phase_of_text(_elsewhere(snapshot))
     return phase_of_text("landing summaries")
 
 
@@ -237,6 +256,11 @@ def phase_of_bytes(label: str, done_bytes: int, total_bytes: int) -> Phase:
 def _extracting(snapshot: Snapshot) -> Phase:
     read, sources = snapshot.sources_read, snapshot.sources
     return Phase("extracting", f"Extracting {read + 1} of {sources}", read / sources)
+
+
+def _elsewhere(snapshot: Snapshot) -> str:
+    which = "the same summary" if snapshot.elsewhere == 1 else f"{snapshot.elsewhere} of these"
+    return f"waiting for another run, which makes {which}"
 
 
 def _lowered(name: str) -> str:

@@ -3,7 +3,8 @@
 Plain code over the plan, the ledger and a `Work` that runs jobs elsewhere; it knows nothing of
 Prefect, PDFs or HTTP. Documents are opened only as fast as the model needs them, so that
 memory, and the time to the first finished one, stay bounded; an earlier document's requests
-go before a later one's.
+go before a later one's. A document that another run is making is put aside, while the others go
+on, until that run is through with it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _READERS = 2  # sources read at once
 _BATCHES = 4  # batches of requests at once: the pool's queue never runs dry
 _OPEN = 32  # documents in memory at once
+_ASIDE = 2 * _OPEN  # documents, also in memory, that are left to other runs
 _READY = 64  # requests in stock, below which further documents are opened
 
 WORKERS = _READERS + _BATCHES
@@ -67,6 +69,7 @@ class Work(Protocol):
     """Who does the work, elsewhere and at once; `land` alone is done on the spot."""
 
     def read(self, label: str, uri: str) -> Future: ...  # of a Reading
+    def claim(self, plan: Plan) -> bool: ...  # whether no other run is making the document
     def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
     def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
     def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document: ...
@@ -159,6 +162,7 @@ class Rounds:
         self._reading: dict[Future, tuple[int, str]] = {}
         self._asking: dict[Future, list[_Ready]] = {}
         self._open: set[_Open] = set()
+        self._aside: list[_Open] = []
         self._ready: list[_Ready] = []
         self._waiting: dict[str, list[_Open]] = {}  # by key, whoever asks for it first
         self._seen: dict[str, str] = {}  # source_id -> uri
@@ -184,6 +188,7 @@ class Rounds:
 
     def _start_work(self) -> bool:
         """Hand out what can be started; return whether anything is under way."""
+        self._take_up()
         while self._may_read():
             order, uri = self._unread.popleft()
             future = self._work.read(f"read {short_name(uri)}", uri)
@@ -194,13 +199,30 @@ class Rounds:
             future = self._work.ask(_label(batch), [each.request for each in batch])
             self._asking[future] = batch
             future.add_done_callback(self._finished.put)
-        return bool(self._reading or self._asking)
+        return bool(self._reading or self._asking or self._aside)
+
+    def _take_up(self) -> None:
+        """Begin the documents that no other run is making; it may have made them by now."""
+        aside, self._aside = self._aside, []
+        for document in aside:
+            try:
+                free = self._work.claim(document.plan)
+            except PipelineError as error:
+                self._end(document.order, _failed(document.uri, error, document.reading.source))
+                continue
+            if free:
+                self._open.add(document)
+                self._continue(document)
+            else:
+                self._aside.append(document)
+        self._progress.elsewhere(len(self._aside))
 
     def _may_read(self) -> bool:
         return (
             bool(self._unread)
             and len(self._reading) < _READERS
             and len(self._open) + len(self._reading) < _OPEN
+            and len(self._aside) < _ASIDE
             and len(self._ready) < _READY
         )
 
@@ -235,9 +257,8 @@ class Rounds:
             self._end(order, Outcome(uri, source, twin=twin))
         else:
             self._seen[source.source_id] = uri
-            document = _Open(order, uri, reading, reading.plan)
-            self._open.add(document)
-            self._continue(document)
+            self._aside.append(_Open(order, uri, reading, reading.plan))
+            self._take_up()
 
     def _answered(self, batch: list[_Ready], future: Future) -> None:
         future.result()  # a batch that failed as a whole ends the run: the next one would too

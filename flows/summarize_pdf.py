@@ -100,6 +100,7 @@ class _TaskRuns:
 
     def __init__(self, job: SummaryJob) -> None:
         self._job = job
+        self.claim = job.claim
         self.best = job.best
         self.land = job.land
         self.drop = job.drop

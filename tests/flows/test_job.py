@@ -14,7 +14,7 @@ from flows.asking import Asker
 from flows.claims import Claims
 from flows.job import SummaryJob
 from flows.progress import Progress
-from flows.rounds import Reading
+from flows.rounds import Plan
 from tasks.generate.summarize import SummaryOptions
 from tasks.records import Generation, Request
 from tasks.settings import PROJECT_ROOT, Settings
@@ -89,21 +89,24 @@ def test_again_takes_nothing_from_earlier_runs(tmp_path: Path) -> None:
     assert anew.best([KEY]) == {KEY: row(1, ok=True)}
 
 
-def test_a_document_that_comes_to_nothing_is_left_to_others(tmp_path: Path) -> None:
-    """Another run need not wait for the end of the one that failed on it."""
+def test_a_document_belongs_to_the_run_that_makes_it_until_that_is_through(tmp_path: Path) -> None:
+    """Another reads it, and has the rest of its time for others."""
     (source := tmp_path / "notes.txt").write_text("The library lends tools. " * 20)
     config = Settings(home=tmp_path / "home", results=tmp_path / "results")
 
-    def reading() -> tuple[SummaryJob, Reading]:
+    def reading() -> tuple[SummaryJob, Plan]:
         asker = cast(Asker, FakeAsker())
         made = SummaryJob(config, fake_spec(), SummaryOptions(), asker, Progress(1))
-        return made, made.read(str(source))
+        plan = made.read(str(source)).plan
+        assert plan is not None
+        return made, plan
 
-    first, read = reading()
-    assert read.plan is not None
-    first.drop(read.plan)
+    (first, plan), (second, same) = reading(), reading()
+    assert first.claim(plan)
+    assert not second.claim(same)
 
-    assert reading()[1].source.source_id == read.source.source_id
+    first.drop(plan)
+    assert second.claim(same)
 
 
 def test_what_follows_the_summaries_does_not_fail_the_run(
@@ -121,26 +124,11 @@ def test_what_follows_the_summaries_does_not_fail_the_run(
 
 def test_what_killed_runs_have_claimed_is_tidied_away(tmp_path: Path) -> None:
     """The files of locks that are free go; what a living run holds stays its own."""
-    living = Claims(tmp_path, lambda: None)
+    living = Claims(tmp_path)
     living.take("held")
     (tmp_path / "claims" / "left.lock").touch()
 
-    Claims(tmp_path, lambda: None).tidy()
+    Claims(tmp_path).tidy()
 
     assert [path.name for path in (tmp_path / "claims").iterdir()] == ["held.lock"]
     living.give_all_back()
-
-
-def test_a_copy_of_what_is_done_holds_no_other_run_up(tmp_path: Path) -> None:
-    """Nobody would give its claim back, and two such runs would wait for each other for ever."""
-
-    def go_on() -> None:
-        pytest.fail("it waits")
-
-    one, other = Claims(tmp_path, go_on), Claims(tmp_path, go_on)
-    one.take("a")
-    one.give_back("a")
-    one.take("a")
-
-    other.take("a")
-    other.give_all_back()

@@ -163,6 +163,22 @@ def test_a_run_that_finds_all_in_the_tables_only_lands() -> None:
     assert phase_of(progress.snapshot()).name == "Landing summaries"
 
 
+def test_a_run_that_waits_for_another_says_so() -> None:
+    """Once it has no work of its own; till then that is a part of its line."""
+    progress = Progress(2)
+    progress.read()
+    progress.elsewhere(1)
+    progress.planned([REQUEST])
+    names = [phase_of(progress.snapshot()).name]
+    progress.read()
+    progress.answered(ANSWER)
+    names.append(phase_of(progress.snapshot()).name)
+
+    waiting = "aiting for another run, which makes the same summary"
+    assert names == ["Asking 0 of about 1", f"W{waiting}"]
+    assert f", w{waiting}, " in in_words(progress.snapshot())
+
+
 def test_reading_without_a_known_end_shows_no_bytes() -> None:
     assert fetched_in_words("fetching x.gguf", 3 << 20, 12 << 20) == "fetching x.gguf: 3 of 12 MB"
     assert fetched_in_words("reading the vocabulary of x", 0, 0) == "reading the vocabulary of x"

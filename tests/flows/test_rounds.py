@@ -82,6 +82,7 @@ class FakeWork:
         self.batches: list[tuple[str, list[str]]] = []
         self.landed: list[str] = []
         self.dropped: list[str] = []
+        self.elsewhere: set[str] = set()  # another run is making these
         self.open: set[str] = set()
         self.most_open = 0
         self._threads = ThreadPoolExecutor(WORKERS)
@@ -93,6 +94,9 @@ class FakeWork:
         self.open.add(uri)
         self.most_open = max(self.most_open, len(self.open))
         return Reading(Source(source_id=uri, uri=uri), TwoLevels(uri, self.chunks[uri]))
+
+    def claim(self, plan: Plan) -> bool:
+        return plan.document_id not in self.elsewhere
 
     def ask(self, label: str, requests: Sequence[Request]) -> Future[None]:
         self.batches.append((label, [each.key for each in requests]))
@@ -242,6 +246,42 @@ def test_the_same_content_is_summarised_once() -> None:
     assert [each.failed for each in outcomes] == [False, False]
     assert sorted(each.twin for each in outcomes)[0] == ""
     assert sorted(each.twin for each in outcomes)[1] in {"a", "copy-of-a"}
+
+
+def test_documents_that_another_run_makes_hold_no_other_up() -> None:
+    """However many: they are taken up when that run is through, and found done."""
+
+    class Work(FakeWork):
+        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+            if reading.source.uri == "last":
+                for name in self.elsewhere:
+                    self.answer([*TwoLevels(name, 2).notes, TwoLevels(name, 2).merge])
+                self.elsewhere.clear()
+            return super().land(reading, document, keys)
+
+    names = [f"theirs-{n}" for n in range(40)]
+    work = Work(dict.fromkeys([*names, "mine", "last"], 2))
+    work.elsewhere.update(names)
+
+    outcomes = run(work)
+
+    assert sorted(work.asked) == sorted(
+        f"{name}/{part}" for name in ("mine", "last") for part in (1, 2, "merge")
+    )
+    assert set(work.landed[:2]) == {"mine", "last"}
+    assert [each.failed for each in outcomes] == [False] * 42
+
+
+def test_a_document_that_cannot_be_claimed_fails_alone() -> None:
+    class Work(FakeWork):
+        def claim(self, plan: Plan) -> bool:
+            if plan.document_id == "a":
+                raise StorageError("claims", "No space left on device")
+            return True
+
+    outcomes = run(Work({"a": 1, "b": 1}))
+
+    assert [each.error for each in outcomes] == ["claims: No space left on device", ""]
 
 
 def test_documents_are_opened_only_as_fast_as_they_are_needed() -> None:
