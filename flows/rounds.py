@@ -84,7 +84,8 @@ class Outcome:
         document: the landed summary; None where there is none.
         error: why the source failed; empty if it did not. remedy: what to do, alone: its end.
         asked: calls of the model in this run; from_ledger: answers that were there already.
-        twin: the uri of the source with the same content that stands for this one; or "".
+        twin: the uri of the source with the same content that stands for this one, or failed for
+            both; or "".
         flaws: what the summary suffers from.
     """
 
@@ -165,7 +166,8 @@ class Rounds:
         self._aside: list[_Open] = []
         self._ready: list[_Ready] = []
         self._waiting: dict[str, list[_Open]] = {}  # by key, whoever asks for it first
-        self._seen: dict[str, str] = {}  # source_id -> uri
+        self._seen: dict[str, int] = {}  # source_id -> order
+        self._twins: dict[int, list[tuple[int, str, Source]]] = {}  # by the order of the first
         self._finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
         self._outcomes: dict[int, Outcome] = {}
 
@@ -253,10 +255,10 @@ class Rounds:
         source = reading.source
         if reading.plan is None:
             self._end(order, Outcome(uri, source, error=source.error, remedy=source.remedy))
-        elif twin := self._seen.get(source.source_id):
-            self._end(order, Outcome(uri, source, twin=twin))
+        elif (first := self._seen.setdefault(source.source_id, order)) != order:
+            self._twins.setdefault(first, []).append((order, uri, source))
+            self._end_twins(first)
         else:
-            self._seen[source.source_id] = uri
             self._aside.append(_Open(order, uri, reading, reading.plan))
             self._take_up()
 
@@ -346,6 +348,22 @@ class Rounds:
         self._progress.foresee(order, Foreseen())
         self._progress.ended()
         self._watcher.ended(outcome)
+        self._end_twins(order)
+
+    def _end_twins(self, first: int) -> None:
+        """End the sources that have the content of another, once that one has ended."""
+        if outcome := self._outcomes.get(first):
+            for order, uri, source in self._twins.pop(first, []):
+                self._end(order, _twin(outcome, uri, source))
+
+
+def _twin(outcome: Outcome, uri: str, source: Source) -> Outcome:
+    """Return how a source ends whose content is that of another."""
+    if not outcome.failed:
+        return Outcome(uri, source, twin=outcome.uri)
+    why = outcome.error.removeprefix(f"{outcome.uri}: ")
+    error = f"{uri}: same content as {short_name(outcome.uri)}: {why}"
+    return Outcome(uri, source, twin=outcome.uri, error=error, remedy=outcome.remedy)
 
 
 def _failed(uri: str, error: PipelineError, source: Source | None = None) -> Outcome:

@@ -82,10 +82,10 @@ def _coverage_row(outcome: Outcome) -> Row:
 
 
 def _result(outcome: Outcome) -> str:
-    if outcome.twin:
-        return f"same content as {short_name(outcome.twin, _NAME)}"
     if outcome.failed:
         return "failed"
+    if outcome.twin:
+        return f"same content as {short_name(outcome.twin, _NAME)}"
     return "with warnings" if outcome.warnings else "ok"
 
 

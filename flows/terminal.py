@@ -89,7 +89,7 @@ class Terminal(Watcher):
 def outcome_lines(outcome: Outcome) -> list[str]:
     """Return what to print of a source: how it went, its coverage, where its summary is."""
     name = escape(file_name(outcome.uri))
-    if outcome.twin:
+    if outcome.twin and not outcome.failed:
         return [f"[green]=[/] {name}: same content as {escape(file_name(outcome.twin))}"]
     document, source = outcome.document, outcome.source
     if outcome.error or document is None or source is None:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.crashing import wait_until
 
 from flows.progress import Progress, Watcher
 from flows.rounds import WORKERS, Outcome, Plan, Reading, Rounds
@@ -246,6 +247,28 @@ def test_the_same_content_is_summarised_once() -> None:
     assert [each.failed for each in outcomes] == [False, False]
     assert sorted(each.twin for each in outcomes)[0] == ""
     assert sorted(each.twin for each in outcomes)[1] in {"a", "copy-of-a"}
+
+
+def test_copies_of_what_fails_fail_for_the_same_reason() -> None:
+    """Whether they are read before or after it has failed; and they say what it was."""
+
+    class Work(FakeWork):
+        def reading(self, uri: str) -> Reading:
+            if uri == "late":
+                wait_until(lambda: self.dropped, 20)
+            return Reading(Source(source_id="same", uri=uri), TwoLevels("same", 2))
+
+        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+            raise StorageError("results", "No space left on device", "Free some")
+
+    outcomes = run(Work({"/books/a.pdf": 2, "/books/b.pdf": 2, "late": 2}))
+
+    first, second, late = sorted(outcomes, key=lambda each: (bool(each.twin), each.uri))
+    name = first.uri.removeprefix("/books/")
+    why = f"same content as {name}: results: No space left on device. Free some."
+    assert [each.error for each in (second, late)] == [f"{second.uri}: {why}", f"late: {why}"]
+    assert {each.remedy for each in outcomes} == {"Free some"}
+    assert all(each.failed for each in outcomes)
 
 
 def test_documents_that_another_run_makes_hold_no_other_up() -> None:

@@ -65,16 +65,17 @@ def test_coverage_names_how_each_source_ended() -> None:
         Outcome("/books/c.pdf", error="/books/c.pdf: is empty"),
         Outcome("/books/d.pdf", source(status="partial"), document(ok=1)),
         Outcome("/books/e.pdf", source(), document(ok=1), flaws=(MERGE,)),
+        Outcome("/books/f.pdf", source(), twin="/books/c.pdf", error="same content as c.pdf: …"),
     ]
 
     rows = coverage_table(outcomes)
 
     assert [row["result"] for row in rows] == [
-        "ok", "same content as a.pdf", "failed", "with warnings", "with warnings",
+        "ok", "same content as a.pdf", "failed", "with warnings", "with warnings", "failed",
     ]  # fmt: skip
     assert rows[0]["segments"] == "1,240"
     assert len({tuple(row) for row in rows}) == 1
-    assert [row["source"] for row in rows] == ["a.pdf", "b.pdf", "c.pdf", "d.pdf", "e.pdf"]
+    assert [row["source"] for row in rows] == [f"{name}.pdf" for name in "abcdef"]
 
 
 def test_tokens_and_latencies_are_told_by_task(tmp_path: Path) -> None:
