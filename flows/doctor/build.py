@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -28,6 +29,7 @@ _FEATURES: Mapping[str, str] = {
 _PROBE_S = 15  # on a busy machine; half a second on another
 _TOO_SLOW = 124  # timeout(1)'s status
 _DEMO = PROJECT_ROOT / "data" / "models" / "lectern-demo-q8_0.gguf"
+_probing = threading.Lock()
 
 
 def compiler(settings: Settings) -> Iterator[Finding]:
@@ -124,9 +126,14 @@ def _does_not_compute(status: int, error: str, cpu: set[str], built: set[str]) -
     return failed("computing", f"llama.cpp fails: {error or f'status {status}'}", _REBUILD)
 
 
-@cache
 def _probe() -> tuple[int, list[str], str]:
     """Return the exit status of the probe, its lines, and the last line of what went wrong."""
+    with _probing:  # else the cache lets two begin at once
+        return _probed()
+
+
+@cache
+def _probed() -> tuple[int, list[str], str]:
     command = [sys.executable, "-m", "tasks.pool.build", *([str(_DEMO)] if _DEMO.exists() else [])]
     try:
         done = subprocess.run(

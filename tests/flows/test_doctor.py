@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,24 @@ def test_a_gpu_that_the_build_leaves_idle_is_told(
     assert "NVIDIA H200" in found[0].found
     assert found[0].mark is (Mark.ok if offloads else Mark.warning)
     assert offloads or found[0].mend == "CMAKE_ARGS=-DGGML_CUDA=on make install"
+
+
+def test_llama_cpp_is_tried_once_for_all_that_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two checks ask at the same time, and each trial loads a model."""
+    tried: list[Any] = []
+    run = subprocess.run
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        tried.append(arguments)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counting)
+    build._probed.cache_clear()
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(lambda _: build._probe(), range(2))
+
+    assert first is second
+    assert len(tried) == 1
 
 
 def test_a_folder_that_cant_hold_results_is_told(tmp_path: Path) -> None:
