@@ -11,7 +11,8 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from uuid import UUID
 
 import httpx
@@ -59,7 +60,10 @@ class CancelledRun(Exception):  # noqa: N818 - not an error: the user has asked 
 
 
 class RunPage(Watcher):
-    """The run's page, and whoever watches the run besides (a terminal): both hear the same."""
+    """The run's page, and whoever watches the run besides (a terminal): both hear the same.
+
+    Its block holds the connection to the server.
+    """
 
     def __init__(self, flow_run_id: str, watcher: Watcher) -> None:
         self.flow_run_id = flow_run_id
@@ -70,6 +74,18 @@ class RunPage(Watcher):
             lambda: create_progress_artifact(0.0, key="progress", description="starting")
         )
         self._moved_at = float("-inf")
+
+    def __enter__(self) -> Self:
+        self._client.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.__exit__(kind, error, trace)
 
     def note(self, text: str) -> None:
         """Tell what the user should know of the model."""

@@ -65,34 +65,36 @@ def summarize_pdf(
         prompt_dir: A folder whose prompt files replace the project's.
     """
     config = settings()
-    page = RunPage(str(flow_run.id), watcher.get())
-    try:
-        uris = _find(sources, config.results)
-        spec = load_spec(absolute_name(model or config.model, PROJECT_ROOT), config, page.fetched)
-        page.note(spec.note)
-        progress = Progress(len(uris))
-        with a_run(config.home), Asker(config, progress.doing) as asker:
-            job = SummaryJob(
-                config,
-                spec,
-                SummaryOptions(language=language or config.language, length=length),
-                asker,
-                progress,
-                again=again,
-                password=password.get_secret_value() if password else None,
-                ocr=ocr,
-                prompt_dir=PROJECT_ROOT / prompt_dir if prompt_dir else None,
-                flow_run_id=page.flow_run_id,
+    with RunPage(str(flow_run.id), watcher.get()) as page:
+        try:
+            uris = _find(sources, config.results)
+            spec = load_spec(
+                absolute_name(model or config.model, PROJECT_ROOT), config, page.fetched
             )
-            batch = 2 * config.pool_n_seq_max
-            with job:
-                outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=batch).run()
-    except PipelineError as error:
-        return Failed(message=str(error))
-    except (CancelledRun, KeyboardInterrupt, TerminationSignal):
-        return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
-    page.end(outcomes, statistics(config.results, page.flow_run_id))
-    return _state(outcomes)
+            page.note(spec.note)
+            progress = Progress(len(uris))
+            with a_run(config.home), Asker(config, progress.doing) as asker:
+                job = SummaryJob(
+                    config,
+                    spec,
+                    SummaryOptions(language=language or config.language, length=length),
+                    asker,
+                    progress,
+                    again=again,
+                    password=password.get_secret_value() if password else None,
+                    ocr=ocr,
+                    prompt_dir=PROJECT_ROOT / prompt_dir if prompt_dir else None,
+                    flow_run_id=page.flow_run_id,
+                )
+                batch = 2 * config.pool_n_seq_max
+                with job:
+                    outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=batch).run()
+        except PipelineError as error:
+            return Failed(message=str(error))
+        except (CancelledRun, KeyboardInterrupt, TerminationSignal):
+            return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
+        page.end(outcomes, statistics(config.results, page.flow_run_id))
+        return _state(outcomes)
 
 
 class _TaskRuns:

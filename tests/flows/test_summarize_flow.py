@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from support.flow_runs import summarize
 from support.scripted_server import Rule, ScriptedServer
 
+from flows import artifacts as artifacts_of_runs
 from flows.artifacts import for_a_web_page
 from flows.server import RunningServer
 from tasks.settings import PROJECT_ROOT, Settings, settings
@@ -72,6 +73,20 @@ def test_a_paper_becomes_a_summary_with_pages(server: ScriptedServer, tiny_model
     assert "two-columns-en.pdf" in page["coverage"].data
     assert "nothing failed" in page["failures"].data
     assert all(re.fullmatch("[a-z0-9-]+", key) for key in page)
+
+
+def test_a_run_keeps_no_connection_of_its_page(
+    server: ScriptedServer, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's process may live on after it."""
+    made: list[Any] = []
+    get_client = artifacts_of_runs.get_client
+    monkeypatch.setattr(
+        artifacts_of_runs, "get_client", lambda **which: made.append(get_client(**which)) or made[0]
+    )
+    summarize(tiny_model, "/nowhere/missing.pdf")
+
+    assert [each._client.is_closed for each in made] == [True]
 
 
 def test_the_same_again_asks_nothing(server: ScriptedServer, tiny_model: Path) -> None:
