@@ -28,7 +28,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from tasks.errors import InferenceError, StorageError
-from tasks.files import sync_folder, write_private
+from tasks.files import state_errors, sync_folder, write_private
 from tasks.locks import acquire, go_on_always
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -130,7 +130,15 @@ class PoolFiles:
         sync_folder(self.home)
 
     def read_key(self) -> str:
-        return self.key.read_text().strip()
+        """Return the key.
+
+        Raises:
+            StorageError: it is gone, and so is what the running pool could be known by.
+        """
+        with state_errors(
+            self.key, "End the pool with `lectern pool stop`; the next has a new one"
+        ):
+            return self.key.read_text().strip()
 
     def read_state(self) -> PoolState | None:
         try:
@@ -227,21 +235,26 @@ def pool_status(settings: Settings) -> PoolStatus | None:
     return PoolStatus(state.url, state.pid, **{name: health[name] for name in shown})
 
 
-def stop_pool(settings: Settings) -> bool:
-    """Stop the pool, by force if it takes too long; return whether there was one."""
+def stop_pool(settings: Settings, patience_s: float = _STOP_S) -> bool:
+    """Stop the pool, by force if it takes too long; return whether there was one.
+
+    Raises:
+        InferenceError: not even force ends it.
+    """
     files = PoolFiles(settings.home)
     state = files.read_state()
     process = state.process() if state else None
-    if process is None:
+    if state is None or process is None:
         return False
-    with suppress(psutil.NoSuchProcess):
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except psutil.TimeoutExpired:
-            process.kill()  # its worker ends by itself when its pipe closes
-            process.wait(_STOP_S)
-    return True
+    for end in (process.terminate, process.kill):  # its worker ends when its pipe closes
+        with suppress(psutil.NoSuchProcess):
+            end()
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline:
+            if state.process() is None:
+                return True
+            time.sleep(0.05)
+    raise InferenceError("the pool", f"process {state.pid} does not end", "Its disk may hang")
 
 
 def _health(files: PoolFiles) -> dict[str, Any] | None:
@@ -255,9 +268,10 @@ def _health(files: PoolFiles) -> dict[str, Any] | None:
             answer = client.get(f"{state.url}/health", params={"challenge": challenge})
         health: dict[str, Any] = answer.json()
         proof = str(health.get("proof", ""))
-    except (httpx.HTTPError, ValueError, AttributeError):
+        expected = prove(files.read_key(), challenge)
+    except (httpx.HTTPError, ValueError, AttributeError, StorageError):
         return None
-    return health if hmac.compare_digest(proof, prove(files.read_key(), challenge)) else None
+    return health if hmac.compare_digest(proof, expected) else None
 
 
 def _start(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ import pytest
 from filelock import FileLock
 from support.tiny_model import write_tiny_model
 
-from tasks.errors import InferenceError, ModelError
+from tasks.errors import InferenceError, ModelError, StorageError
 from tasks.pool.client import PoolClient
 from tasks.pool.lifecycle import (
     PoolAddress,
@@ -445,6 +445,41 @@ def test_stopping_leaves_no_process_and_no_state(own: Settings, model: Path) -> 
     assert gone(status.worker)
     assert not PoolFiles(own.home).state.exists()
     assert not stop_pool(own)
+
+
+def test_a_pool_that_heeds_nothing_is_killed(own: Settings) -> None:
+    ensure_pool(own)
+    status = pool_status(own)
+    assert status is not None
+    os.kill(status.pid, signal.SIGSTOP)
+
+    assert stop_pool(own, patience_s=0.5)
+    assert gone(status.pid)
+
+
+def test_a_pool_that_not_even_force_ends_is_told(
+    own: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose disk hangs: no signal reaches it."""
+    ensure_pool(own)
+    with monkeypatch.context() as deaf:
+        for name in ("terminate", "kill"):
+            deaf.setattr(psutil.Process, name, lambda process: None)
+        with pytest.raises(InferenceError, match="does not end"):
+            stop_pool(own, patience_s=0.2)
+
+
+def test_a_key_that_is_gone_is_told_and_made_anew(own: Settings) -> None:
+    """Without it nobody can tell the running pool from a stranger."""
+    ensure_pool(own)
+    files = PoolFiles(own.home)
+    files.key.unlink()
+
+    assert pool_status(own) is None
+    with pytest.raises(StorageError, match=r"pool\.key.*lectern pool stop"):
+        files.read_key()
+    assert stop_pool(own)
+    assert ensure_pool(own).api_key == files.read_key()
 
 
 def test_a_killed_front_leaves_no_worker_and_a_new_one_starts(own: Settings, model: Path) -> None:
