@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, Literal
 from urllib.parse import quote
 
-from filelock import FileLock
+from filelock import Timeout
 
+from tasks.errors import StorageError
 from tasks.files import make_folders
 from tasks.land.files import storage_errors, write_atomically
 from tasks.land.labels import labels
 from tasks.land.rendering import render
 from tasks.land.tables import collect
+from tasks.locks import acquire
 from tasks.naming import file_name, link, model_name
 
 NAME = "index.html"
+_PATIENCE_S = 60.0  # making it takes a second for thousands of documents
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCE = ("source_id", "uri", "title", "status", "error", "read_at")
 _DOCUMENT = ("document_id", "source_id", "title", "language", "length", "model", "failed_pages",
@@ -77,7 +81,7 @@ def write_index(results: Path) -> Path:
     path = results / NAME
     with storage_errors(path):
         make_folders(results)
-        with FileLock(results / ".index.lock"):
+        with _alone(results):
             page = render(
                 "index.html.jinja",
                 "summary.css",
@@ -89,6 +93,15 @@ def write_index(results: Path) -> Path:
             )
             write_atomically(path, page)
     return path
+
+
+def _alone(results: Path) -> AbstractContextManager[object]:
+    """Wait until no other run makes the index."""
+    try:
+        return acquire(results / ".index.lock", "another run, which makes the index", _PATIENCE_S)
+    except Timeout as error:
+        problem = f"another run has been making it for {_PATIENCE_S:.0f} s"
+        raise StorageError(str(results / NAME), problem, "The next run makes it anew") from error
 
 
 def entries(results: Path) -> list[Entry]:

@@ -12,9 +12,12 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from filelock import FileLock
 
+from tasks import locks
+from tasks.errors import StorageError
 from tasks.extract import Extracted
-from tasks.land import land_document, land_source, write_index
+from tasks.land import index, land_document, land_source, write_index
 from tasks.land.cost import cost_of
 from tasks.land.index import entries
 from tasks.land.tables import SCHEMA_VERSION, to_frame, write_table
@@ -228,3 +231,20 @@ def test_a_cost_counts_every_call_and_no_second_twice() -> None:
 
     assert (cost.calls, cost.prompt_tokens, cost.completion_tokens) == (4, 400, 40)
     assert cost.busy_s == pytest.approx(5)
+
+
+def test_an_index_that_another_run_never_finishes_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for ever for what the next run makes anew, and nobody waits in silence."""
+    monkeypatch.setattr(index, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(locks, "_SILENT_S", 0.1)
+    land(tmp_path, source(1))
+
+    with (
+        FileLock(tmp_path / ".index.lock"),
+        pytest.raises(StorageError, match="another run has been making it"),
+    ):
+        write_index(tmp_path)
+
+    assert "waiting for another run, which makes the index" in caplog.text
