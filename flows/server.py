@@ -7,6 +7,7 @@ of Prefect, so that a server can start while Prefect's client is still being imp
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
@@ -23,17 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock, Timeout
 
 from flows.keeping import KeptChild
 from tasks.errors import PipelineError, StorageError
 from tasks.files import make_folder, write_private
+from tasks.locks import acquire
 from tasks.settings import PROJECT_ROOT, Settings
+
+log = logging.getLogger(__name__)
 
 CONNECTION_FILE = PROJECT_ROOT / "prefect.toml"
 _CONNECTION_MARK = "# Written by `lectern up`, which removes it when it stops."
 _ROOM = 1 << 20  # bytes: less than a new database takes
 _START_PATIENCE_S = 120.0
+_TURN_S = 2 * _START_PATIENCE_S  # for the server of another command to start
 _RESTART_PATIENCE_S = 60.0  # `lectern up` may just be starting its server again
 _LOOK_EVERY_S = 0.5
 HEARTBEAT_S = 30  # how often a run says that it lives
@@ -125,8 +130,10 @@ def configured_server(environment: Mapping[str, str]) -> ServerAddress | None:
     """Return the server named by PREFECT_API_URL, else the one that `lectern up` runs.
 
     Raises:
-        PipelineError: the server that PREFECT_API_URL names does not answer or refuses.
+        PipelineError: the server that PREFECT_API_URL names does not answer or refuses; or the
+            user's own file of settings can't be read.
     """
+    drop_damaged()
     if url := environment.get("PREFECT_API_URL"):
         address = ServerAddress(url, environment.get("PREFECT_API_AUTH_STRING", ""))
         check_server(address)
@@ -204,15 +211,52 @@ def check_server(address: ServerAddress) -> None:
 
 
 def read_connection(path: Path = CONNECTION_FILE) -> ServerAddress | None:
-    """Return the address that `lectern up` has written, if it has."""
+    """Return the address that `lectern up` has written, if it has.
+
+    Raises:
+        PipelineError: the file, whoever wrote it, can't be read; by Prefect neither.
+    """
     try:
         text = path.read_text(encoding="utf-8")
+        api = tomllib.loads(text).get("api", {})
+        if not text.startswith(_CONNECTION_MARK):
+            return None  # the user's own file: Prefect reads it, we leave it alone
+        return ServerAddress(str(api["url"]), str(api["auth_string"]))
     except FileNotFoundError:
         return None
-    if not text.startswith(_CONNECTION_MARK):
-        return None  # the user's own file: Prefect reads it, we leave it alone
-    api = tomllib.loads(text)["api"]
-    return ServerAddress(api["url"], api["auth_string"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"it is damaged ({type(error).__name__}: {error})"
+        raise PipelineError(str(path), problem, "Correct it, or remove it") from error
+
+
+def known_server(path: Path = CONNECTION_FILE) -> ServerAddress | None:
+    """Return the address that `lectern up` has written, if it has and it can be read."""
+    try:
+        return read_connection(path)
+    except PipelineError:
+        return None
+
+
+def drop_damaged(path: Path = CONNECTION_FILE) -> None:
+    """Remove what `lectern up` has written if it can't be read: Prefect would stop at it.
+
+    Raises:
+        PipelineError: a file of the user's own can't be read.
+    """
+    try:
+        read_connection(path)
+    except PipelineError as error:
+        if not _is_ours(path):
+            raise
+        path.unlink(missing_ok=True)
+        log.warning("%s was removed: %s", path, error.problem)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return path.read_bytes().startswith(_CONNECTION_MARK.encode())
+    except OSError:
+        return False
 
 
 def write_connection(address: ServerAddress, path: Path = CONNECTION_FILE) -> None:
@@ -221,7 +265,7 @@ def write_connection(address: ServerAddress, path: Path = CONNECTION_FILE) -> No
     Raises:
         PipelineError: a file of the user's own stands there.
     """
-    if path.exists() and read_connection(path) is None:
+    if path.exists() and not _is_ours(path):
         raise PipelineError(
             str(path),
             "this file is not Lectern's, so the server's address can't be written there",
@@ -236,7 +280,7 @@ def write_connection(address: ServerAddress, path: Path = CONNECTION_FILE) -> No
 
 def remove_connection(address: ServerAddress, path: Path = CONNECTION_FILE) -> None:
     """Remove the file if it still names this address."""
-    if read_connection(path) == address:
+    if known_server(path) == address:
         path.unlink(missing_ok=True)
 
 
@@ -300,11 +344,13 @@ def start_server(
 
     `wait_for_server` tells when it serves. Two servers of one home may run, but not start, at
     once: both would migrate its database.
+
+    Raises:
+        PipelineError: another one has been starting for too long.
     """
     port = listener.getsockname()[1]
     home = make_folder(prefect_home(settings))
-    starting = FileLock(home / "starting.lock")
-    starting.acquire()
+    starting = _turn(home / "starting.lock")
     log = log_file(settings, "server" if alone else "up-server")
     environment = server_environment(settings, port, auth, alone=alone)
     command = ["uvicorn", "--factory", "prefect.server.api.server:create_app", "--lifespan", "on",
@@ -320,6 +366,15 @@ def start_server(
         listener,
         starting,
     )
+
+
+def _turn(path: Path) -> BaseFileLock:
+    try:
+        return acquire(path, "another command, which starts Prefect's server", _TURN_S).lock
+    except Timeout:
+        problem = f"another command has been starting one for {_TURN_S:.0f} s"
+        remedy = f"See which process holds {path}, and end it"
+        raise PipelineError("Prefect's server", problem, remedy) from None
 
 
 def start_child(

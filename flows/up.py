@@ -31,11 +31,12 @@ from flows.server import (
     RunningServer,
     ServerAddress,
     client_environment,
+    drop_damaged,
+    known_server,
     listen,
     log_file,
     new_auth,
     prefect_home,
-    read_connection,
     remove_connection,
     start_child,
     start_server,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 WORK_POOL = "local-gguf"
 _DEAD_AFTER_S = 3 * HEARTBEAT_S  # a run whose process was killed sends no heartbeats
+_DEPLOY_S = 300.0  # seconds, on a machine that is not busy
 _POOL_SETTLES_S = 3.0  # while it learns that the runs which asked it are gone
 _DEAD_RUNS = "lectern: mark dead runs as crashed"
 _WELCOME = """\
@@ -105,6 +107,7 @@ def serving(settings: Settings, port: int, say: Callable[[str], None]) -> Iterat
         PipelineError: one runs already, or it did not start.
     """
     with _only_one(settings):
+        drop_damaged()
         say("starting Prefect's server")
         with _server(settings, port, say) as server:
             # Before Prefect is imported,
@@ -139,7 +142,7 @@ def working(
     say("starting the worker")
     with _worker(settings, address, environment) as worker:
         say("deploying the flows")
-        _deploy(settings, environment)
+        deploy(settings, environment)
         yield worker
         say("stopping the worker and its runs")
 
@@ -218,7 +221,7 @@ def _only_one(settings: Settings) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        address = read_connection()
+        address = known_server()
         where = address.ui if address else "starting"
         raise PipelineError("lectern up", f"it runs already: {where}") from None
     try:
@@ -341,13 +344,27 @@ def _quietly(end: Callable[[], None]) -> None:
         return
 
 
-def _deploy(settings: Settings, environment: Mapping[str, str]) -> None:
+def deploy(
+    settings: Settings, environment: Mapping[str, str], patience_s: float = _DEPLOY_S
+) -> None:
+    """Deploy what stands in deployments/prefect.yaml.
+
+    Raises:
+        PipelineError: it could not be done, or not in time.
+    """
     log = log_file(settings, "deploy")
     command = ["prefect", "--no-prompt", "deploy", "--all",
                "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
-    if start_child(command, environment, log).wait() != 0:
-        raise PipelineError(
-            str(PROJECT_ROOT / "deployments" / "prefect.yaml"),
-            "the flows could not be deployed",
-            f"The log says why: {log}",
-        )
+    child = start_child(command, environment, log)
+    try:
+        status = child.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        problem = f"the flows were not deployed within {patience_s:.0f} s"
+    else:
+        if status == 0:
+            return
+        problem = "the flows could not be deployed"
+    where = str(PROJECT_ROOT / "deployments" / "prefect.yaml")
+    raise PipelineError(where, problem, f"The log says why: {log}")

@@ -51,8 +51,8 @@ def server(settings: Settings) -> Iterator[Finding]:
     runs = is_locked(settings.home / "up.lock")
     try:
         address = read_connection()
-    except (ValueError, KeyError, OSError) as error:
-        found = f"{CONNECTION_FILE} can't be read ({error})"
+    except PipelineError as error:
+        found = f"{CONNECTION_FILE}: {error.problem}"
         yield failed("server", found, f"rm {CONNECTION_FILE}")
         return
     if address is None and CONNECTION_FILE.exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from flows.server import read_connection
+from flows.server import known_server
 from flows.service.systemd import lingers, require_systemd, states, systemctl, units_folder
 from flows.service.units import Part, belongs_to, kept_environment, parts, unit_text
 from tasks.errors import PipelineError, StorageError
@@ -119,7 +119,7 @@ def advice() -> list[str]:
         "Look: systemctl --user status 'lectern-*'",
         "Logs: journalctl --user -u lectern-worker -e   (and .lectern/logs/)",
     ]
-    if address := read_connection():
+    if address := known_server():
         lines.insert(0, f"Runs: {address.ui}")
     if not lingers():
         lines.append(f"To run without a login, from when the machine starts: {LINGER}")

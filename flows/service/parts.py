@@ -10,7 +10,7 @@ import os
 import socket
 import time
 
-from flows.server import ServerAddress, client_environment, is_healthy, read_connection
+from flows.server import ServerAddress, client_environment, is_healthy, known_server
 from flows.stopping import Stopping
 from flows.terminal import err
 from flows.up import kept_up, serving, stop_signals, until_stopped, working
@@ -76,7 +76,7 @@ class _Moved:
         if time.monotonic() - self._looked < _LOOK_EVERY_S:
             return ""
         self._looked = time.monotonic()
-        now = read_connection()
+        now = known_server()
         moved = now is not None and now != self._address and is_healthy(now)
         return "The server has moved; a worker for the new one is wanted." if moved else ""
 
@@ -92,7 +92,7 @@ def tell_systemd(state: str) -> None:
 def _find_server() -> ServerAddress:
     deadline = time.monotonic() + _SERVER_PATIENCE_S
     while time.monotonic() < deadline:
-        address = read_connection()
+        address = known_server()
         if address and is_healthy(address):
             return address
         time.sleep(0.5)

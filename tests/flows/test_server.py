@@ -13,21 +13,27 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 
 from flows.server import (
     RunningServer,
     ServerAddress,
     check_server,
     configured_server,
+    drop_damaged,
+    known_server,
     listen,
+    new_auth,
+    prefect_home,
     read_connection,
     remove_connection,
     server_left,
+    start_server,
     write_connection,
 )
-from flows.up import kept_auth, stop_runs
+from flows.up import deploy, kept_auth, stop_runs
 from tasks.errors import PipelineError
-from tasks.files import write_private
+from tasks.files import make_folder, write_private
 from tasks.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.slow
@@ -98,6 +104,18 @@ def test_a_configured_server_is_checked(prefect_server: RunningServer) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(PipelineError, match="no Prefect API there"):
         check_server(ServerAddress(address.ui))
+
+
+def test_deploying_ends_though_the_server_does_not_answer(config: Settings) -> None:
+    """With a line that names the log, and without the child."""
+    before = psutil.Process().children()
+    with listen() as silent:
+        port = silent.getsockname()[1]
+        silence = ServerAddress(f"http://127.0.0.1:{port}/api").environment()
+        with pytest.raises(PipelineError, match=r"not deployed within .* log says why"):
+            deploy(config, silence, patience_s=1)
+
+    assert set(psutil.Process().children()) <= set(before)
 
 
 def test_a_child_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
@@ -189,6 +207,55 @@ def test_a_file_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="not Lectern's"):
         write_connection(ServerAddress("http://127.0.0.1:2/api", "a:b"), path)
     assert path.read_text() == '[api]\nurl = "http://127.0.0.1:1/api"\n'
+
+
+@pytest.mark.parametrize(
+    "rest", [b"[half", b"[api]\n", b'api = "no table"\n', b"\xff\xfe\n"], ids=str
+)
+def test_a_damaged_file_of_ours_stops_nobody(
+    rest: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told in a line, and goes: Prefect itself would stop at it."""
+    path = tmp_path / "prefect.toml"
+    address = ServerAddress("http://127.0.0.1:9/api", "a:b")
+    write_connection(address, path)
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0] + rest)
+
+    with pytest.raises(PipelineError, match="is damaged") as caught:
+        read_connection(path)
+    assert str(caught.value).count("\n") == 0
+    assert known_server(path) is None
+
+    drop_damaged(path)
+    assert "was removed" in caplog.text
+    assert not path.exists()
+    write_connection(address, path)
+    drop_damaged(path)
+    assert read_connection(path) == address
+
+
+def test_a_damaged_file_of_the_users_own_is_told_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.toml"
+    path.write_text("[half")
+
+    with pytest.raises(PipelineError, match=r"is damaged .* Correct it, or remove it"):
+        drop_damaged(path)
+    assert path.read_text() == "[half"
+
+
+def test_a_server_whose_turn_never_comes_is_given_up(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command that hangs while it starts one holds nobody up for ever."""
+    monkeypatch.setattr("flows.server._TURN_S", 0.3)
+    home = make_folder(prefect_home(config))
+
+    with (
+        FileLock(home / "starting.lock"),
+        listen() as listener,
+        pytest.raises(PipelineError, match="another command has been starting one"),
+    ):
+        start_server(config, listener, new_auth(), alone=True)
 
 
 def test_prefects_own_settings_read_the_file(tmp_path: Path) -> None:
