@@ -193,14 +193,19 @@ class Supervisor:
 
     Args:
         queue_max: requests that may wait before submit() raises BusyError.
-        hung_s: a worker that has work and gives no sign of life for so long is killed.
+        hung_s: a worker that has work and gives no sign of life for so long is killed;
+        load_hung_s: the same of one that loads.
     """
 
     def __init__(
-        self, queue_max: int, command: Sequence[str] = WORKER_COMMAND, hung_s: float = _HUNG_S
+        self,
+        queue_max: int,
+        command: Sequence[str] = WORKER_COMMAND,
+        hung_s: float = _HUNG_S,
+        load_hung_s: float = _HUNG_S,
     ) -> None:
         self._queue_max = queue_max
-        self._hung_s = hung_s
+        self._hung_s, self._load_hung_s = hung_s, load_hung_s
         self._command = command
         self._pending: deque[Ticket] = deque()
         self._in_flight: dict[int, Ticket] = {}
@@ -299,10 +304,16 @@ class Supervisor:
     async def _kill_if_hung(self, worker: Worker) -> None:
         """Kill a worker that hangs; its end is a crash like any other."""
         while True:
-            await asyncio.sleep(self._hung_s / 10)
-            busy = worker.ready and self._in_flight
-            if busy and perf_counter() - worker.heard_at > self._hung_s:
+            await asyncio.sleep(min(self._hung_s, self._load_hung_s) / 10)
+            limit_s = self._hung_s if worker.ready else self._load_hung_s
+            busy = self._in_flight or not worker.ready
+            if busy and perf_counter() - worker.heard_at > limit_s:
                 log.warning("worker %d gave no sign of life", worker.pid)
+                if not worker.ready:
+                    worker.load_failed = LoadFailed(
+                        problem=f"loading it came to a stop at {worker.progress:.0%}",
+                        remedy="See whether its disk answers, or choose another model",
+                    )
                 worker.kill()
                 return
 
@@ -356,8 +367,9 @@ class Supervisor:
         """Decide what becomes of a dead worker's requests."""
         log.warning("worker %d of %s ended with status %d", worker.pid, worker.model.name, status)
         if not worker.ready:
-            self._killed_loads += status == _SIGKILL
-            if status == _SIGKILL and self._killed_loads < 2:
+            killed = status == _SIGKILL and worker.load_failed is None
+            self._killed_loads += killed
+            if killed and self._killed_loads < 2:
                 return  # most likely someone else's doing: load once more
             self._killed_loads = 0
             why = worker.load_failed or LoadFailed(

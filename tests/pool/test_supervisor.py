@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,8 +46,10 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def supervised(queue_max: int = 100, hung_s: float = 60) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(queue_max, COMMAND, hung_s)
+async def supervised(
+    queue_max: int = 100, hung_s: float = 60, load_hung_s: float = 60
+) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(queue_max, COMMAND, hung_s, load_hung_s)
     supervisor.start()
     try:
         yield supervisor
@@ -54,11 +57,9 @@ async def supervised(queue_max: int = 100, hung_s: float = 60) -> AsyncIterator[
         await supervisor.stop()
 
 
-def scenario(
-    body: Callable[[Supervisor], Awaitable[None]], queue_max: int = 100, hung_s: float = 60
-) -> None:
+def scenario(body: Callable[[Supervisor], Awaitable[None]], **options: Any) -> None:
     async def play() -> None:
-        async with supervised(queue_max, hung_s) as supervisor:
+        async with supervised(**options) as supervisor:
             await asyncio.wait_for(body(supervisor), 20)
 
     asyncio.run(play())
@@ -198,6 +199,21 @@ def test_a_model_that_does_not_load_refuses_its_requests_only(name: str) -> None
         assert await outcome(good) == "ok"
 
     scenario(body)
+
+
+def test_a_load_that_comes_to_a_stop_is_told_and_holds_no_other_model_up() -> None:
+    async def body(supervisor: Supervisor) -> None:
+        stuck = supervisor.submit(model("stuck"), request(ECHO))
+        good = supervisor.submit(model("good"), request(ECHO))
+
+        refusals = [event async for event in stuck.events() if isinstance(event, Refused)]
+        assert [(each.code, each.problem) for each in refusals] == [
+            ("model_load_failed", "loading it came to a stop at 50%")
+        ]
+        assert await outcome(good) == "ok"
+        assert supervisor.counters.loads == 2
+
+    scenario(body, load_hung_s=3)
 
 
 def test_a_full_queue_is_busy() -> None:

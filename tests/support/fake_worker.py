@@ -2,7 +2,8 @@
 
 ECHO answers at once; HOLD begins and never answers; DIE kills the worker; DIE_ONCE does so
 unless the file named by its first stop string exists, which it makes first. A model path
-that ends in "bad" does not load, and in "abort" takes the process down.
+that ends in "bad" does not load, in "abort" takes the process down, and in "stuck" gets no further
+than the middle.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tasks.pool.protocol import (
     EngineRequest,
     Event,
     LoadFailed,
+    Loading,
     Ready,
     Started,
     Text,
@@ -57,6 +59,9 @@ def main() -> None:
         return
     if config.model_path.endswith("abort"):
         os.abort()
+    if config.model_path.endswith("stuck"):
+        send(Loading(progress=0.5))
+        sys.stdin.buffer.read()
     send(Ready(n_ctx=config.n_ctx, n_vocab=1000))
     for line in sys.stdin.buffer:
         order = decode(line)
