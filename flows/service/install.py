@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flows.server import known_server
-from flows.service.systemd import lingers, require_systemd, states, systemctl, units_folder
+from flows.service.systemd import lingers, require_systemd, states, systemctl, units_folder, version
 from flows.service.units import Part, belongs_to, kept_environment, parts, unit_text
 from tasks.errors import PipelineError, StorageError
 from tasks.files import write_private
@@ -44,8 +44,9 @@ def planned(settings: Settings, port: int) -> list[tuple[Path, str]]:
     Raises:
         PipelineError: a path can't stand in a unit.
     """
+    known = version()
     return [
-        (units_folder() / part.unit, unit_text(part, os.environ, masked=True))
+        (units_folder() / part.unit, unit_text(part, os.environ, systemd=known, masked=True))
         for part in _parts(settings, port)
     ]
 
@@ -57,7 +58,8 @@ def install(settings: Settings, port: int, say: Callable[[str], None]) -> None:
         PipelineError: there is no systemd, a file is not ours, or a unit does not start.
     """
     chosen = _parts(settings, port)
-    texts = {part.unit: unit_text(part, os.environ) for part in chosen}
+    known = version()
+    texts = {part.unit: unit_text(part, os.environ, systemd=known) for part in chosen}
     _refuse_others()
     require_systemd()
     installed = [name for name in _NAMES if (units_folder() / name).exists()]

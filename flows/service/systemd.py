@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -43,6 +44,14 @@ def require_systemd() -> None:
             "Log in afresh, not by su or sudo, so that XDG_RUNTIME_DIR is set, or "
             f"{_ALTERNATIVE[0].lower()}{_ALTERNATIVE[1:]}",
         )
+
+
+def version() -> int:
+    """Return systemd's version; 0 where it is not known."""
+    if shutil.which("systemctl") is None:
+        return 0
+    match = re.match(r"systemd (\d+)", _run("systemctl", "--version").stdout)
+    return int(match[1]) if match else 0
 
 
 def systemctl(*arguments: str) -> str:

@@ -27,6 +27,7 @@ _KEPT = re.compile(
     r"XDG_CACHE_HOME|TESSDATA_PREFIX|LD_LIBRARY_PATH|SSL_CERT_(FILE|DIR)|"
     r"((HTTPS?|NO|ALL)_PROXY|(https?|no|all)_proxy)"
 )
+_KNOWS_STEPS = 254  # the first systemd whose delays can grow; earlier ones warn of the setting
 _SECRET = re.compile(r"KEY|TOKEN|PASSWORD|SECRET|PROXY", re.IGNORECASE)  # a proxy's may hold one
 
 
@@ -39,7 +40,8 @@ class Part:
         type: of systemd's service types: notify tells when it is ready.
         after: the unit that it needs, started before it.
         restart: when it is started again by itself.
-        restart_s, start_s, stop_s: the patience before that, and for starting and stopping.
+        restart_s: the delay before that, the first time; from then on ever more.
+        start_s, stop_s: the patience for starting and stopping.
     """
 
     name: str
@@ -76,11 +78,14 @@ def parts(port: int, *, own_pool: bool = True) -> tuple[Part, ...]:
     return (server, worker, pool) if own_pool else (server, worker)
 
 
-def unit_text(part: Part, environment: Mapping[str, str], *, masked: bool = False) -> str:
+def unit_text(
+    part: Part, environment: Mapping[str, str], *, systemd: int = 0, masked: bool = False
+) -> str:
     """Return a unit's text.
 
     Args:
         environment: of the shell; what the parts need of it goes into the unit.
+        systemd: its version; 0 where that is not known.
         masked: secrets are shown as stars.
 
     Raises:
@@ -97,6 +102,7 @@ def unit_text(part: Part, environment: Mapping[str, str], *, masked: bool = Fals
         part=part,
         command=" ".join([_program(sys.executable), *map(_quoted, command)]),
         environment=[_quoted(f"{name}={value}") for name, value in shown.items()],
+        longer_delays=systemd >= _KNOWS_STEPS,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -232,6 +233,27 @@ def test_a_worker_that_waits_for_its_server_can_be_stopped(
     ) as worker:
         _wait(lambda: _catches_sigterm(worker))
         _stop(worker)
+
+
+@pytest.mark.parametrize(
+    ("says", "delays"),
+    [
+        ("systemd 252 (252.38-1~deb12u1)\n+PAM", ["RestartSec=30"]),
+        ("systemd 257 (257.9-1~deb13u1)\n+PAM",
+         ["RestartSec=5", "RestartSteps=6", "RestartMaxDelaySec=300"]),
+    ],
+)  # fmt: skip
+def test_what_can_never_start_is_tried_ever_later(
+    says: str, delays: list[str], project: Project, tmp_path: Path
+) -> None:
+    """Where systemd knows how, and else not often; but never given up."""
+    (tmp_path / "systemctl").write_text(f"#!/bin/sh\ncat <<'END'\n{says}\nEND\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    text = _units(project, PATH=path)["lectern-server.service"]
+
+    assert [line for line in text.splitlines() if re.match("Restart.*(Sec|Steps)", line)] == delays
+    assert "StartLimitIntervalSec=0" in text
 
 
 def test_a_unit_tells_whose_it_is() -> None:
