@@ -1,13 +1,13 @@
 # `make` alone says what there is. Everything below installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install debian run test check lint types soak bench lock clean
+.PHONY: help install debian run test check lint types soak bench bench-quick lock clean
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
 DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
 	deployments/install.sh
@@ -38,8 +38,11 @@ types: $(INSTALLED) ## mypy, strict
 soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing, random properties
 	LECTERN_SOAK=1 $(BIN)/pytest -m "soak or hypothesis" --timeout=0
 
-bench: $(INSTALLED) ## measure; writes tables to the terminal
-	for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+bench: $(INSTALLED) ## measure everything (hours): the pool into docs/benchmarks/, the rest to the terminal
+	for bench in pool extract overhead; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
+
+bench-quick: $(INSTALLED) ## measure the pool on one batch
+	$(BIN)/python tests/benchmarks/bench_pool.py --quick
 
 lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
 	$(BIN)/pip install --quiet uv

@@ -1,0 +1,87 @@
+"""What the machine is, and what else it did while something was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from .tuned import physical_cores
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_KINDS = ("amx_int8", "avx512_vnni", "avx512f", "avx_vnni", "avx2", "i8mm", "asimddp")
+
+
+def describe() -> dict[str, str]:
+    """Say what figures depend on; nothing that tells whose machine it is."""
+    memory = psutil.virtual_memory().total / 2**30
+    return {
+        "CPU": f"{_cpu_model()}, {physical_cores()} cores ({', '.join(_features())})",
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "llama-cpp-python": version("llama-cpp-python"),
+    }
+
+
+def _cpu_model() -> str:
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def _features() -> list[str]:
+    flags = (_cpu_field("flags") or _cpu_field("Features")).split()
+    return [kind for kind in _KINDS if kind in flags] or ["features not known"]
+
+
+def _cpu_field(name: str) -> str:
+    if not _CPU_INFO.exists():
+        return ""
+    lines = (line.partition(":") for line in _CPU_INFO.read_text().splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
+
+
+@dataclass
+class Disturbance:
+    """Shares of the machine's processor time.
+
+    Attributes:
+        others: taken by processes that are not ours.
+        stolen: that the host gave to other machines.
+        load: the load average when the measurement began.
+    """
+
+    others: float = 0.0
+    stolen: float = 0.0
+    load: float = 0.0
+
+
+@contextmanager
+def watched() -> Iterator[Disturbance]:
+    """Fill in a Disturbance at the end of a block that has ended all children it started."""
+    seen = Disturbance(load=os.getloadavg()[0])
+    before, ours = psutil.cpu_times(), _ours()
+    yield seen
+    after = psutil.cpu_times()
+    total = sum(after) - sum(before)
+    if total <= 0:
+        return
+    idle = _idle(after) - _idle(before)
+    seen.stolen = (getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)) / total
+    seen.others = max(0.0, 1 - seen.stolen - (idle + _ours() - ours) / total)
+
+
+def _idle(times: object) -> float:
+    return sum(getattr(times, name, 0.0) for name in ("idle", "iowait"))
+
+
+def _ours() -> float:
+    return sum(
+        used.ru_utime + used.ru_stime
+        for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )

@@ -1,0 +1,91 @@
+"""llama.cpp's own server, at its defaults or with the pool's settings."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from ..tuned import Tuned
+from ..work import Request
+from .measured import Measured, PeerError
+from .over_http import Server
+
+_START_S = 300.0
+_STOP_S = 30.0
+
+
+@dataclass(frozen=True)
+class LlamaServer:
+    """As many slots as the pool has sequences, each of as many tokens.
+
+    Attributes:
+        tuned: the pool's settings.
+        defaults: of these, take the number of sequences alone.
+        from_start: count from the start of the process instead of from a warm one.
+    """
+
+    name: str
+    binary: Path
+    model: Path
+    n_ctx: int
+    tuned: Tuned
+    log: Path
+    defaults: bool = False
+    from_start: bool = False
+
+    def measure(self, warm_up: Request, requests: Sequence[Request]) -> Measured:
+        start = time.perf_counter()
+        with self._running() as server:
+            if self.from_start:
+                server.answer(requests)
+                return Measured(time.perf_counter() - start)
+            server.answer([warm_up])
+            return Measured(server.answer(requests))
+
+    @contextmanager
+    def _running(self) -> Iterator[Server]:
+        port = _free_port()
+        n_seq = self.tuned.n_seq_max
+        command = [
+            *(str(self.binary), "--model", str(self.model)),
+            *("--host", "127.0.0.1", "--port", str(port), "--offline"),
+            *("--parallel", str(n_seq), "--ctx-size", str(n_seq * self.n_ctx)),
+            *(() if self.defaults else self.tuned.flags()),
+        ]
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        server = Server(self.name, f"http://127.0.0.1:{port}", self.model.name)
+        try:
+            self._wait(process, server.url)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _wait(self, process: subprocess.Popen[bytes], url: str) -> None:
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise PeerError(f"{self.name} ended with {process.returncode}: see {self.log}")
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{url}/health", trust_env=False).is_success:
+                    return
+            time.sleep(0.02)
+        raise PeerError(f"{self.name} does not start within {_START_S:.0f} s: see {self.log}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,37 @@
+"""Make the programs and models that some scenarios need, where they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.progress import Progress
+
+from .build import build_programs
+from .models import F16, drop_whole, make_model
+from .places import Places
+from .scenarios import NEEDS_PROGRAMS, Scenario
+
+
+def prepare(scenarios: Sequence[Scenario], places: Places, progress: Progress) -> None:
+    """Make what is missing.
+
+    Raises:
+        BuildError: the programs can't be built.
+    """
+    task = progress.add_task("preparing", total=None)
+
+    def building(what: str, done: float) -> None:
+        progress.update(task, description=what, total=100, completed=int(100 * done))
+
+    if any(NEEDS_PROGRAMS & {*each.peers} for each in scenarios):
+        build_programs(places, building)
+    wanted = {(each.shape, each.quantization) for each in scenarios}
+    progress.update(task, total=len(wanted), completed=0)
+    for shape, quantization in wanted:
+        make_model(
+            places.models, shape, quantization, lambda text: progress.update(task, description=text)
+        )
+        progress.advance(task)
+    for shape in {shape for shape, quantization in wanted if quantization != F16}:
+        drop_whole(places.models, shape)
+    progress.remove_task(task)

@@ -1,0 +1,172 @@
+"""What is measured: a work, a model, and the peers that take turns at it.
+
+Sizes are such that all of it takes an hour or two on two cores: the summarise batch on the
+smaller model is the one that everything else is read against; the others have fewer requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.settings import Settings
+
+from . import build
+from .peers.batched_bench import BatchedBench, LoadTime
+from .peers.llama_server import LlamaServer
+from .peers.measured import Peer
+from .peers.plain_loop import PlainLoop
+from .peers.pool import Pool
+from .places import Places
+from .shapes import HALF_B, ONE_AND_HALF_B, TINY, Shape
+from .tuned import Tuned
+from .work import SUMMARISE, TRANSLATE, Kind, Work
+
+POOL, LOOP, LIMIT = "pool", "plain loop", "llama.cpp's limit"
+SERVER, SERVER_TUNED = "llama-server", "llama-server, pool's settings"
+STREAMED = "pool, streamed"
+OFF, LOOKUP = "pool, no speculation", "pool, speculation"
+LOAD = "llama.cpp's load time"
+BATCH = (POOL, SERVER, SERVER_TUNED, LOOP, LIMIT)
+NEEDS_PROGRAMS = frozenset({SERVER, SERVER_TUNED, LIMIT, LOAD})
+_PAGE = 256  # llama.cpp rounds a sequence's cells up to it
+_LEAST_N_CTX = 512  # that the pool takes
+_LOOP_SHARE = 4  # the loop answers one in so many
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One comparison.
+
+    Attributes:
+        n_seq: sequences at most; None: as many as the pool's settings have.
+        n_clients: requests under way at once; 0: all.
+        from_start: with the time that starting takes, and nothing warm.
+    """
+
+    name: str
+    shape: Shape
+    quantization: str
+    work: Work
+    peers: tuple[str, ...]
+    n_seq: int | None = None
+    n_clients: int = 0
+    from_start: bool = False
+
+    @property
+    def n_ctx(self) -> int:
+        return max(_LEAST_N_CTX, -(-self.work.longest // _PAGE) * _PAGE)
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}, {self.shape.name} {self.quantization}"
+
+
+def _batches(
+    shape: Shape, quantization: str, summarise: int, translate: int, mixed: int
+) -> list[Scenario]:
+    works = {
+        "summarise": Work((SUMMARISE,), summarise),
+        "translate": Work((TRANSLATE,), translate),
+        "mixed": Work((SUMMARISE, TRANSLATE), mixed),
+    }
+    return [
+        Scenario(
+            f"{name}-{shape.name}-{quantization}",
+            shape,
+            quantization,
+            work,
+            BATCH if len(work.kinds) == 1 else tuple(peer for peer in BATCH if peer != LIMIT),
+        )
+        for name, work in works.items()
+        if work.n_requests
+    ]
+
+
+def _speculation(name: str, kind: Kind, n_seq: int) -> Scenario:
+    work = Work((kind,), n_seq)
+    name = f"{name}-at-{n_seq}"
+    return Scenario(name, ONE_AND_HALF_B, "Q4_0", work, (LOOKUP, OFF), n_seq)
+
+
+_COPIED = Kind(shared=20, own=180, out=160, ahead="everything")
+_NEW = replace(_COPIED, ahead="nothing")
+_MISLED = replace(_COPIED, ahead="misleading")
+_ONE_TOKEN = Work((Kind(shared=0, own=16, out=1),), 1)
+
+FULL: tuple[Scenario, ...] = (
+    *_batches(HALF_B, "Q4_0", summarise=48, translate=16, mixed=16),
+    *_batches(ONE_AND_HALF_B, "Q4_0", summarise=16, translate=8, mixed=0),
+    *_batches(HALF_B, "Q4_K_M", summarise=16, translate=0, mixed=0),
+    *_batches(ONE_AND_HALF_B, "Q4_K_M", summarise=8, translate=0, mixed=0),
+    _speculation("copy", _COPIED, 1),
+    _speculation("copy", _COPIED, 4),
+    _speculation("new", _NEW, 1),
+    _speculation("new", _NEW, 4),
+    _speculation("mislead", _MISLED, 1),
+    _speculation("mislead", _MISLED, 4),
+    Scenario("clients", HALF_B, "Q4_0", Work((SUMMARISE,), 32), (POOL, STREAMED), n_clients=16),
+    *(
+        Scenario(
+            f"start-{shape.name}", shape, "Q4_0", _ONE_TOKEN, (POOL, SERVER, LOAD), from_start=True
+        )
+        for shape in (HALF_B, ONE_AND_HALF_B)
+    ),
+)
+QUICK = (Scenario("quick", HALF_B, "Q4_0", Work((SUMMARISE,), 16), BATCH),)
+_SHORT = Kind(shared=12, own=40, out=3)
+TRIAL = (  # of the harness itself: in seconds, and without the programs
+    Scenario("trial", TINY, "F16", Work((_SHORT, replace(_SHORT, out=5)), 4), (POOL, LOOP), 4),
+    Scenario("trial-start", TINY, "F16", _ONE_TOKEN, (POOL,), from_start=True),
+)
+
+
+def make_peers(scenario: Scenario, model: Path, tuned: Tuned, places: Places) -> list[Peer]:
+    """Return the scenario's peers; no more sequences than requests, but where starting counts."""
+    n_seq = scenario.n_seq or tuned.n_seq_max
+    if not scenario.from_start:
+        n_seq = min(n_seq, scenario.work.n_requests)
+    tuned = replace(tuned, n_seq_max=n_seq)
+    return [_make(name, scenario, model, tuned, places) for name in scenario.peers]
+
+
+def _make(name: str, scenario: Scenario, model: Path, tuned: Tuned, places: Places) -> Peer:
+    n_ctx, work = scenario.n_ctx, scenario.work
+    if name == LOOP:
+        sample = max(2 * len(work.kinds), work.n_requests // _LOOP_SHARE)
+        return PlainLoop(name, model, n_ctx, tuned.n_threads, sample)
+    if name == LIMIT:
+        return BatchedBench(name, places.program(build.BATCHED_BENCH), model, work.kinds[0], tuned)
+    if name == LOAD:
+        return LoadTime(name, places.program(build.BATCHED_BENCH), model, tuned, n_ctx)
+    if name in (SERVER, SERVER_TUNED):
+        return LlamaServer(
+            name=name,
+            binary=places.program(build.SERVER),
+            model=model,
+            n_ctx=n_ctx,
+            tuned=tuned,
+            log=places.log("llama-server"),
+            defaults=name == SERVER,
+            from_start=scenario.from_start,
+        )
+    return Pool(
+        name=name,
+        model=model,
+        home=places.home,
+        n_ctx=n_ctx,
+        n_seq_max=tuned.n_seq_max,
+        n_clients=scenario.n_clients,
+        streamed=name == STREAMED,
+        overrides=_SPECULATION.get(name, {}),
+        from_start=scenario.from_start,
+    )
+
+
+_SPECULATION = {OFF: {"pool_speculation": "off"}, LOOKUP: {"pool_speculation": "auto"}}
+
+
+def missing_settings(scenario: Scenario) -> set[str]:
+    """Return the settings that a scenario varies and the pool does not have."""
+    varied = {setting for peer in scenario.peers for setting in _SPECULATION.get(peer, {})}
+    return varied - set(Settings.model_fields)
