@@ -1,8 +1,8 @@
 """Continuous batching: requests in, events out, one step at a time.
 
 Joins the scheduler's plans with the runner's computing and follows each answer to its end:
-stop strings, end-of-generation tokens, limits, log-probabilities, times. Knows no pipes,
-no HTTP and no llama.cpp.
+guesses, stop strings, end-of-generation tokens, limits, log-probabilities, times. Knows no
+pipes, no HTTP and no llama.cpp.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from tasks.pool.protocol import (
     Text,
     TokenLogprob,
 )
-from tasks.pool.scheduler import Move, Piece, Scheduler, Sequence, TooLongError
+from tasks.pool.scheduler import Scheduler
+from tasks.pool.sequences import Move, Piece, Sequence, TooLongError
+from tasks.pool.speculation import Drafter, Lookup, Speculator
 
 Logits = NDArray[np.float32]
 
@@ -38,13 +40,16 @@ class SamplerLike(Protocol):
 
 
 class RunnerLike(Protocol):
-    """What the engine needs of a ModelRunner."""
+    """What the engine needs of a ModelRunner; its attributes are explained there."""
 
     n_ctx: int
+    n_cells: int | None
     n_batch: int
     n_seq_max: int
+    n_outputs_max: int
     n_vocab: int
     can_cut: bool
+    llama_s: float
     eog_tokens: NDArray[np.intp]
 
     def move(self, move: Move) -> None: ...
@@ -83,18 +88,33 @@ class Engine:
     """Run requests together over one runner.
 
     Use: add() and cancel() at any time between steps; while `busy`, call step().
+
+    Args:
+        drafter: a draft model, to guess beside the looking up that is always there.
     """
 
-    def __init__(self, runner: RunnerLike) -> None:
+    def __init__(self, runner: RunnerLike, drafter: Drafter | None = None) -> None:
         self._runner = runner
         self._scheduler = Scheduler(
-            runner.n_seq_max, runner.n_ctx, runner.n_batch, reuse=runner.can_cut
+            runner.n_seq_max,
+            runner.n_ctx,
+            runner.n_batch,
+            n_cells=runner.n_cells,
+            reuse=runner.can_cut,
         )
+        drafters = [Lookup(), *([drafter] if drafter else [])] if runner.can_cut else []
+        self._speculator = Speculator(drafters, runner.n_outputs_max - runner.n_seq_max)
         self._answers: dict[int, Answer] = {}
+        self.busy_s = 0.0  # in step()
 
     @property
     def busy(self) -> bool:
         return bool(self._scheduler)
+
+    @property
+    def llama_s(self) -> float:
+        """Seconds of busy_s that were llama.cpp's."""
+        return self._runner.llama_s
 
     def add(self, request: EngineRequest) -> Refused | None:
         """Queue a request; what can't be done is refused at once and changes nothing."""
@@ -135,42 +155,71 @@ class Engine:
         Args:
             announce: is told which requests begin, before anything is computed for them.
         """
+        began = perf_counter()
         step = self._scheduler.schedule()
-        now = perf_counter()
-        for sequence in step.admitted:
-            answer = self._answers[sequence.id]
-            answer.admitted_at = now
-            answer.sampler = self._runner.sampler(answer.request)
-        if step.admitted:
-            announce([Started(id=sequence.id) for sequence in step.admitted])
+        only_decodes = step.only_decodes
+        if only_decodes:
+            drafts = self._speculator.drafts([piece.sequence for piece in step.pieces])
+            step = self._scheduler.speculate(step, drafts)
+        self._begin(step.admitted, announce)
         for move in step.moves:
             self._runner.move(move)
         rows = self._runner.decode(step.pieces)
         self._scheduler.commit(step)
         events: list[AnswerEvent] = []
-        for request_id, row in rows.items():
-            events += self._advance(self._answers[request_id], row)
+        gained: dict[int, int] = {}
+        for piece in step.pieces:
+            if piece.complete:
+                before = piece.sequence.n_generated
+                events += self._advance(self._answers[piece.sequence.id], piece, rows)
+                gained[piece.sequence.id] = piece.sequence.n_generated - before
+        took = perf_counter() - began
+        self.busy_s += took
+        if only_decodes:
+            self._speculator.note(step.pieces, gained, took)
         return events
 
-    def _advance(self, answer: Answer, row: int) -> list[AnswerEvent]:
-        """Choose a token and say what became of the answer."""
-        token = self._choose(answer, row)
+    def _begin(
+        self, admitted: Tokens[Sequence], announce: Callable[[Tokens[Started]], None]
+    ) -> None:
+        now = perf_counter()
+        for sequence in admitted:
+            answer = self._answers[sequence.id]
+            answer.admitted_at = now
+            answer.sampler = self._runner.sampler(answer.request)
+        if admitted:
+            announce([Started(id=sequence.id) for sequence in admitted])
+
+    def _advance(self, answer: Answer, piece: Piece, rows: dict[int, int]) -> list[AnswerEvent]:
+        """Choose the tokens that a piece has the logits for, as long as its guesses were right,
+        and say what became of the answer."""
+        row, reason = rows[answer.sequence.id], None
+        chosen: list[int] = []
+        for guess in [*piece.draft, None]:
+            chosen.append(self._choose(answer, row + len(chosen)))
+            reason = self._take(answer, chosen[-1], answer.sequence.n_left - len(chosen))
+            if reason or chosen[-1] != guess:
+                break
         if not answer.first_token_at:
             answer.first_token_at = perf_counter()
-        self._scheduler.append(answer.sequence, token)
-        ended = self._runner.is_eog(token)
-        if not ended:
-            answer.parts.append(answer.text.push(self._runner.piece(token)))
-        if ended or answer.text.stopped:
-            return [self._done(answer, "stop")]
-        if answer.sequence.n_generated >= answer.request.max_tokens:
-            return [self._done(answer, "length")]
+        self._scheduler.append(answer.sequence, chosen)
+        if reason:
+            return [self._done(answer, reason)]
         if not answer.request.stream:
             return []
         text, logprobs = answer.take()
         if not text and not logprobs:
             return []
         return [Text(id=answer.request.id, text=text, logprobs=logprobs)]
+
+    def _take(self, answer: Answer, token: int, n_left: int) -> str | None:
+        """Add a token to the answer's text; return the finish reason if it ends there."""
+        ended = self._runner.is_eog(token)
+        if not ended:
+            answer.parts.append(answer.text.push(self._runner.piece(token)))
+        if ended or answer.text.stopped:
+            return "stop"
+        return None if n_left > 0 else "length"
 
     def _choose(self, answer: Answer, row: int) -> int:
         """Choose a token; biases are written into the logits, where every sampler sees them."""
@@ -206,6 +255,7 @@ class Engine:
 
     def _close(self, answer: Answer) -> None:
         self._scheduler.finish(answer.sequence)
+        self._speculator.forget(answer.request.id)
         if answer.sampler is not None:
             answer.sampler.close()
         del self._answers[answer.request.id]

@@ -18,6 +18,8 @@ def metrics_text(supervisor: Supervisor) -> str:
         "queue_seconds_total": counters.queue_s,
         "prefill_seconds_total": counters.prefill_s,
         "decode_seconds_total": counters.decode_s,
+        "worker_busy_seconds_total": counters.busy_s,
+        "worker_llama_seconds_total": counters.llama_s,
         "worker_loads_total": counters.loads,
         "worker_crashes_total": counters.crashes,
     }

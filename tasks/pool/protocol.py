@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
+
+FlashAttn = Literal["auto", "on", "off"]
 
 
 class GrammarError(ValueError):
@@ -31,14 +33,27 @@ class TokenLogprob(TopLogprob):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerConfig:
-    """The model a worker loads and the context it makes; names are llama.cpp's."""
+    """The model a worker loads and the context it makes; names are llama.cpp's.
+
+    Attributes:
+        n_ctx: of one sequence.
+        n_batch: tokens of a step; llama.cpp's n_batch and n_ubatch.
+        n_threads, n_threads_batch: for steps of one token, and for all others; 0: one a
+            physical core.
+        flash_attn: auto: where it is known to be faster.
+        n_draft: guessed tokens of a step, at most; 0: none.
+    """
 
     model_path: str = field(compare=False)  # the same content may lie in several places
-    n_ctx: int  # of one sequence
+    n_ctx: int
+    n_gpu_layers: int = -1
     n_seq_max: int = 8
     n_batch: int = 512
     n_threads: int = 0
-    n_gpu_layers: int = -1
+    n_threads_batch: int = 0
+    kv_unified: bool = False
+    flash_attn: FlashAttn = "auto"
+    n_draft: int = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +78,10 @@ class EngineRequest:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     repeat_penalty: float = 1.0
+    dry_multiplier: float = 0.0  # 0: no DRY
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_sequence_breakers: list[str] = field(default_factory=list)
     seed: int = -1
     logit_bias: dict[str, float] = field(default_factory=dict)  # by token id, as JSON has it
     stop: list[str] = field(default_factory=list)
@@ -95,7 +114,16 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class Alive:
-    """A step was computed; told now and then, since an answer can take an hour."""
+    """A step was computed; told now and then, since an answer can take an hour, and when there
+    is nothing left to do.
+
+    Attributes:
+        busy_s: seconds of all steps since the worker's start.
+        llama_s: of these, in llama.cpp.
+    """
+
+    busy_s: float
+    llama_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

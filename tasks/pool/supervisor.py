@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import Literal
 
 from tasks.pool.protocol import (
+    Alive,
     Cancel,
     Done,
     EngineRequest,
@@ -107,6 +108,8 @@ class Counters:
     queue_s: float = 0.0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    busy_s: float = 0.0  # of workers, in steps
+    llama_s: float = 0.0  # of these, in llama.cpp
     crashes: int = 0
     loads: int = 0
 
@@ -134,6 +137,7 @@ class Worker:
         self.ready = False
         self.retired = False
         self.load_failed: LoadFailed | None = None
+        self.alive = Alive(busy_s=0.0, llama_s=0.0)
         self.heard_at = perf_counter()
 
     @classmethod
@@ -326,6 +330,10 @@ class Supervisor:
                 self._dispatch()
             case LoadFailed():
                 worker.load_failed = event
+            case Alive():
+                self.counters.busy_s += event.busy_s - worker.alive.busy_s
+                self.counters.llama_s += event.llama_s - worker.alive.llama_s
+                worker.alive = event
             case Started():
                 if ticket := self._in_flight.get(event.id):
                     ticket.begun = True

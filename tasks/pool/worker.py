@@ -90,21 +90,22 @@ def serve(engine: Engine, inbox: SimpleQueue[Order], events: Events) -> None:
                 engine.cancel(order.id)
         if engine.busy:
             events.send(engine.step(events.send))
-            if time.monotonic() - told_at > _ALIVE_EVERY_S:
+            if not engine.busy or time.monotonic() - told_at > _ALIVE_EVERY_S:
                 told_at = time.monotonic()
-                events.send([Alive()])
+                events.send([Alive(busy_s=engine.busy_s, llama_s=engine.llama_s)])
 
 
 def main() -> int:
     events = Events(claim_stdout())
     # Only now: importing llama.cpp can print.
+    from tasks.pool.loading import load_model
     from tasks.pool.model_runner import ModelRunner
 
     config = decode(sys.stdin.buffer.readline())
     inbox: SimpleQueue[Order] = SimpleQueue()
     threading.Thread(target=read_orders, args=(sys.stdin.buffer, inbox), daemon=True).start()
     try:
-        runner = ModelRunner(config, events.loading)
+        runner = ModelRunner(load_model(config, events.loading), config)
     except ModelError as error:
         events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
         os._exit(1)  # the thread that reads stdin would not let it end in peace

@@ -204,15 +204,14 @@ def test_the_need_is_what_llama_cpp_allocates(tiny: Path, tmp_path: Path) -> Non
 # Measures first, then loads and adds up all buffers that llama.cpp says it allocated.
 MEASURE = """
 import re, sys
-from tasks.pool import model_runner
+from tasks.pool import loading
 from tasks.pool.protocol import WorkerConfig
 for path in sys.argv[1:]:
     for n_seq_max in (1, 4):
         config = WorkerConfig(model_path=path, n_ctx=512, n_seq_max=n_seq_max, n_batch=64)
-        need = model_runner._need(config, 64)
-        with model_runner._LOG.heard() as heard:
-            model = model_runner._load_model(config, lambda done: None)
-            model_runner._make_context(model, config, 512, 64)
+        need = loading.need_of(config)
+        with loading._LOG.heard() as heard:
+            loading.make_context(loading._load(config, lambda done: None), config)
         sizes = [re.search(r"buffer size = +([\\d.]+) MiB", line) for line in heard.lines]
         print(need.total, int(sum(float(size[1]) for size in sizes if size) * 2**20), flush=True)
 """

@@ -13,9 +13,11 @@ from support.tiny_model import EOG, write_tiny_model
 
 from tasks.errors import ModelError
 from tasks.pool.engine import Engine
+from tasks.pool.loading import load_model
 from tasks.pool.model_runner import ModelRunner
 from tasks.pool.protocol import AnswerEvent, Done, EngineRequest, Refused, Text, WorkerConfig
 from tasks.pool.spec import load_spec
+from tasks.pool.speculation import Payoff
 from tasks.records import Message
 from tasks.settings import Settings
 
@@ -35,18 +37,17 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_runner(model: Path, n_seq_max: int, **config: Any) -> ModelRunner:
     # One thread: a second one only waits for the first with a model this small.
-    return ModelRunner(
-        WorkerConfig(
-            **{
-                "model_path": str(model),
-                "n_ctx": 512,
-                "n_seq_max": n_seq_max,
-                "n_batch": 64,
-                "n_threads": 1,
-                **config,
-            }
-        )
+    whole = WorkerConfig(
+        **{
+            "model_path": str(model),
+            "n_ctx": 512,
+            "n_seq_max": n_seq_max,
+            "n_batch": 64,
+            "n_threads": 1,
+            **config,
+        }
     )
+    return ModelRunner(load_model(whole), whole)
 
 
 @pytest.fixture(scope="module")
@@ -293,3 +294,93 @@ def test_a_file_that_is_no_model_is_an_error_that_names_it(tmp_path: Path) -> No
 
     with pytest.raises(ModelError, match=r"bad\.gguf"):
         make_runner(tmp_path / "bad.gguf", 1)
+
+
+COPIED = "every name, each figure and whole phrases as they stand in what was asked"
+COPYING = f'root ::= "{COPIED}"'
+
+
+@pytest.fixture
+def always_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guess in every step, whether it pays or not."""
+    monkeypatch.setattr(Payoff, "is_worth_trying", lambda *_: True)
+
+
+def steps(engine: Engine, *requests: EngineRequest) -> int:
+    """Answer requests together; return how many steps it took."""
+    for each in requests:
+        assert engine.add(each) is None
+    n = 0
+    while engine.busy:
+        engine.step(lambda _: None)
+        n += 1
+    return n
+
+
+@pytest.mark.slow
+def test_what_is_copied_from_the_prompt_takes_fewer_steps(
+    model: Path, always_guessing: None
+) -> None:
+    """And is the same: a grammar makes the model copy, as names and figures are copied."""
+    taken, texts = [], []
+    for n_draft in (0, 32):
+        runner = make_runner(model, 2, n_draft=n_draft)
+        asked = request(f"copy: {COPIED}!", 80, grammar=COPYING, ignore_eos=False)
+        [answer] = run(Engine(runner), asked)
+        texts.append(answer.text)
+        taken.append(steps(Engine(runner), asked))
+        runner.close()
+
+    assert texts == [COPIED, COPIED]
+    assert taken[1] < taken[0] / 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.8, "seed": 7}, {"stop": ["ee"]}])
+def test_answers_are_the_same_with_guesses_and_without(
+    model: Path, always_guessing: None, options: dict[str, Any]
+) -> None:
+    """Wherever the best two logits differ by more than MARGIN; with seeds, and stop strings."""
+    prompts = [f"{'again and ' * 12} {n} {'again and ' * n}" for n in range(6)]
+    answers = []
+    for n_draft in (0, 32):
+        runner = make_runner(model, 3, n_draft=n_draft)
+        answers.append(
+            run(Engine(runner), *(request(p, 40, logprobs=2, **options) for p in prompts))
+        )
+        runner.close()
+
+    assert same_up_to_close_calls(*answers) > 0.5
+
+
+@pytest.mark.slow
+def test_answers_are_the_same_however_the_cache_is_laid_out(model: Path) -> None:
+    """Split and unified, with flash attention and without; prefixes are shared in all of them."""
+    prompts = [SHARED + list(f"Question {n}".encode()) for n in range(12)]
+    layouts = [{}, {"kv_unified": True}, {"flash_attn": "on"}, {"kv_unified": True, "n_draft": 0}]
+    answers = []
+    for layout in layouts:
+        runner = make_runner(model, 4, **layout)
+        engine = Engine(runner)
+        answers.append(run(engine, *(request(p, 12, logprobs=2) for p in prompts)))
+        runner.close()
+
+    for other in answers[1:]:
+        assert same_up_to_close_calls(answers[0], other) > 0.9
+        assert sum(answer.cached_tokens > len(SHARED) // 2 for answer in other) >= 11
+
+
+@pytest.mark.slow
+def test_dry_keeps_an_answer_from_repeating_itself(engine: Engine) -> None:
+    """A model that is biased to two tokens alone says them in turns; DRY makes it stop doing so."""
+    bias = {str(token): 100.0 for token in b"ab"}
+    plain, dry = run(
+        engine,
+        request("say", 24, logit_bias=bias),
+        request("say", 24, logit_bias=bias, dry_multiplier=50.0, dry_allowed_length=2),
+    )
+
+    def longest_repetition(text: str) -> int:
+        return max(n for n in range(len(text)) if text[-n:] in text[:-1])
+
+    assert longest_repetition(dry.text) < longest_repetition(plain.text)

@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.pool.scheduler import (
-    MIN_COPY_GAIN,
-    Move,
-    Scheduler,
-    Sequence,
-    Step,
-    TooLongError,
-    common_prefix,
-)
+from tasks.pool.scheduler import INTERACTIVE_ROOM, Scheduler
+from tasks.pool.sequences import Move, Sequence, Step, TooLongError, common_prefix
+from tasks.pool.slots import MIN_COPY_GAIN, MIN_STEPS_LEFT
 
 NEW = 9_999  # a generated token
 
@@ -25,7 +19,7 @@ def compute(scheduler: Scheduler) -> Step:
     scheduler.commit(step)
     for piece in step.pieces:
         if piece.complete:
-            scheduler.append(piece.sequence, NEW)
+            scheduler.append(piece.sequence, [NEW])
             if piece.sequence.n_generated >= piece.sequence.max_tokens:
                 scheduler.finish(piece.sequence)
     return step
@@ -112,13 +106,139 @@ def test_a_finished_prompt_is_reused_but_for_its_last_token() -> None:
 
 
 def test_the_free_slot_with_the_longest_common_prefix_is_chosen() -> None:
-    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=64)
+    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=200)
     for number in range(3):
-        scheduler.add(sequence(number, own(number, 10), max_tokens=1))
+        scheduler.add(sequence(number, own(number, 50), max_tokens=1))
     compute(scheduler)
-    scheduler.add(sequence(3, own(1, 8) + own(7, 5)))
+    scheduler.add(sequence(3, own(1, 40) + own(7, 5)))
 
-    assert [Move(1, None, 8)] == compute(scheduler).moves
+    assert [Move(1, None, 40)] == compute(scheduler).moves
+
+
+def test_the_least_recently_used_cache_goes_first() -> None:
+    """A prompt that no slot knows takes the slot whose cache nobody has used for longest, and not
+    one of which it happens to share a few tokens."""
+    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=200)
+    for number in range(3):
+        scheduler.add(sequence(number, own(number, 50), max_tokens=1))
+        compute(scheduler)
+    scheduler.add(sequence(3, own(0, 50), max_tokens=1))
+    compute(scheduler)
+    scheduler.add(sequence(4, own(0, 3) + own(8, 50), max_tokens=1))
+
+    assert [Move(1, None, 0)] == compute(scheduler).moves
+
+
+def test_running_sequences_sit_side_by_side() -> None:
+    """In a split cache, where llama.cpp computes neighbours together; in a unified one it does
+    not matter, and the least recently used goes."""
+    seats = {}
+    for n_cells in (None, 400):
+        scheduler = Scheduler(n_seq_max=4, n_ctx=100, n_batch=200, n_cells=n_cells)
+        for number in (0, 1, 2, 3, 1):
+            scheduler.add(sequence(number, own(number, 50), max_tokens=1))
+            compute(scheduler)
+        scheduler.add(sequence(4, own(4, 50), max_tokens=50))
+        compute(scheduler)
+        scheduler.add(sequence(5, own(5, 50), max_tokens=50))
+        seats[n_cells] = [piece.seq_id for piece in compute(scheduler).pieces]
+
+    assert seats == {None: [0, 1], 400: [0, 2]}
+
+
+def test_a_sequence_that_was_left_apart_moves_next_to_the_others() -> None:
+    """When those between have ended and nobody waits; with its cache, and it goes on as before."""
+    scheduler = Scheduler(n_seq_max=4, n_ctx=100, n_batch=64)
+    for number, max_tokens in enumerate((20, 1, 1, 20)):
+        scheduler.add(sequence(number, own(number, 5), max_tokens))
+    compute(scheduler)
+
+    step = compute(scheduler)
+
+    assert step.moves == [Move(1, 3, 5)]
+    assert [(p.sequence.id, p.seq_id, p.pos) for p in step.pieces] == [(0, 0, 5), (3, 1, 5)]
+
+
+def test_near_its_end_a_sequence_stays_where_it_is() -> None:
+    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=64)
+    for number, max_tokens in enumerate((20, 1, MIN_STEPS_LEFT)):
+        scheduler.add(sequence(number, own(number, 5), max_tokens))
+    compute(scheduler)
+
+    assert [piece.seq_id for piece in compute(scheduler).pieces] == [0, 2]
+
+
+def test_a_request_waits_for_cells_of_a_unified_cache() -> None:
+    """Its prompt and the longest answer must fit beside those that run; then it gets them."""
+    scheduler = Scheduler(n_seq_max=4, n_ctx=60, n_batch=64, n_cells=100)
+    first, second = (sequence(n, own(n, 40), max_tokens=15) for n in range(2))
+    scheduler.add(first)
+    scheduler.add(second)
+    compute(scheduler)
+
+    assert [s.id for s in scheduler.running] == [0]
+    while first.n_generated < 15:
+        compute(scheduler)
+    assert [s.id for s in compute(scheduler).admitted] == [1]
+
+
+def test_what_is_idle_in_a_unified_cache_goes_when_cells_are_needed() -> None:
+    """The least recently used first, and no more than is needed."""
+    scheduler = Scheduler(n_seq_max=4, n_ctx=60, n_batch=64, n_cells=100)
+    for number in range(3):
+        scheduler.add(sequence(number, own(number, 30), max_tokens=1))
+        compute(scheduler)
+    scheduler.add(sequence(3, own(3, 40), max_tokens=20))
+
+    assert compute(scheduler).moves == [Move(0, None, 0), Move(1, None, 0), Move(3, None, 0)]
+
+
+def test_a_request_that_needs_the_whole_unified_cache_gets_it() -> None:
+    """Even where the slot that holds its beginning must go for it."""
+    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=200, n_cells=100)
+    for number in range(2):
+        scheduler.add(sequence(number, own(0, 40 + number), max_tokens=1))
+        compute(scheduler)
+    scheduler.add(sequence(2, [*own(0, 20), *own(2, 60)], max_tokens=20))
+
+    assert [s.id for s in compute(scheduler).admitted] == [2]
+
+
+def test_prompts_come_in_small_pieces_while_somebody_reads_along() -> None:
+    scheduler = Scheduler(n_seq_max=2, n_ctx=900, n_batch=512)
+    scheduler.add(sequence(0, own(0, 4), max_tokens=20, interactive=True))
+    compute(scheduler)
+    scheduler.add(sequence(1, own(1, 800)))
+
+    assert [len(piece.tokens) for piece in compute(scheduler).pieces] == [1, INTERACTIVE_ROOM]
+
+
+def test_guesses_stay_within_the_answer_and_the_step() -> None:
+    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=16)
+    for number, max_tokens in enumerate((20, 3, 20)):
+        scheduler.add(sequence(number, own(number, 5), max_tokens))
+    compute(scheduler)
+    step = scheduler.schedule()
+
+    longer = scheduler.speculate(step, {0: [7] * 9, 1: [7] * 9, 2: [7] * 9})
+
+    assert [piece.draft for piece in longer.pieces] == [[7] * 9, [7], [7] * 3]
+
+
+def test_what_was_guessed_wrong_is_cut_off() -> None:
+    """Of four guesses one was right: the slot holds it, and the rest goes before the next step."""
+    scheduler = Scheduler(n_seq_max=1, n_ctx=100, n_batch=64)
+    one = sequence(0, own(0, 10), max_tokens=20)
+    scheduler.add(one)
+    compute(scheduler)
+    step = scheduler.speculate(scheduler.schedule(), {0: [1, 2, 3, 4]})
+    scheduler.commit(step)
+    scheduler.append(one, [1, 9])
+
+    step = scheduler.schedule()
+
+    assert step.moves == [Move(0, None, 12)]
+    assert [(piece.pos, piece.tokens) for piece in step.pieces] == [(12, [9])]
 
 
 def test_a_prefix_held_by_a_running_slot_is_copied() -> None:
@@ -209,18 +329,24 @@ def test_a_batch_smaller_than_the_slots_is_an_error() -> None:
 prompts = st.lists(st.integers(0, 2), min_size=1, max_size=60)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(prompts, st.integers(1, 6), st.sampled_from("ab")), max_size=12),
+    st.lists(st.tuples(prompts, st.integers(1, 12), st.sampled_from("ab")), max_size=12),
     st.integers(1, 4),
     st.integers(4, 24),
+    st.sampled_from([None, 72, 100, 300]),
+    st.data(),
 )
 def test_every_sequence_is_computed_once_in_order_and_within_bounds(
-    requests: list[tuple[list[int], int, str]], n_seq_max: int, n_batch: int
+    requests: list[tuple[list[int], int, str]],
+    n_seq_max: int,
+    n_batch: int,
+    n_cells: int | None,
+    data: st.DataObject,
 ) -> None:
-    """Whatever is shared or copied: a slot's cache is exactly its sequence's tokens, no step
-    exceeds n_batch, and everything ends."""
-    scheduler = Scheduler(n_seq_max, 66, n_batch)
+    """Whatever is shared, copied, emptied, moved or guessed: a slot's cache is exactly its
+    sequence's tokens, no step exceeds n_batch, no cache its cells, and everything ends."""
+    scheduler = Scheduler(n_seq_max, 72, n_batch, n_cells=n_cells)
     cache: dict[int, list[int]] = {slot: [] for slot in range(n_seq_max)}
     sequences = [sequence(n, p, m, run) for n, (p, m, run) in enumerate(requests)]
     for each in sequences:
@@ -228,19 +354,29 @@ def test_every_sequence_is_computed_once_in_order_and_within_bounds(
     steps = 0
     while scheduler:
         step = scheduler.schedule()
+        if step.only_decodes:
+            guesses = st.lists(st.integers(0, 1), max_size=4)
+            step = scheduler.speculate(
+                step, {p.sequence.id: data.draw(guesses) for p in step.pieces}
+            )
         for move in step.moves:
             source = cache[move.seq_id if move.source is None else move.source]
             cache[move.seq_id] = source[: move.keep]
         for piece in step.pieces:
             assert piece.pos == len(cache[piece.seq_id])
-            cache[piece.seq_id] += piece.tokens
+            known = len(piece.tokens) - piece.n_draft
+            cache[piece.seq_id] += piece.tokens[:known]
             assert cache[piece.seq_id] == piece.sequence.tokens[: len(cache[piece.seq_id])]
+            cache[piece.seq_id] += piece.draft
+        if n_cells is not None:
+            assert sum(map(len, cache.values())) <= n_cells
         scheduler.commit(step)
         assert 0 < sum(len(p.tokens) for p in step.pieces) <= n_batch
         for piece in step.pieces:
             if piece.complete:
-                scheduler.append(piece.sequence, NEW)
-                if piece.sequence.n_generated >= piece.sequence.max_tokens:
+                right = data.draw(st.integers(0, piece.n_draft)) if piece.n_draft else 0
+                scheduler.append(piece.sequence, [*piece.draft[:right], NEW])
+                if piece.sequence.n_left <= 0:
                     scheduler.finish(piece.sequence)
         steps += 1
         assert steps < 2_000

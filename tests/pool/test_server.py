@@ -374,7 +374,8 @@ def test_a_pool_whose_starter_gives_up_is_not_left_behind(own: Settings) -> None
 
     def give_up() -> None:
         begun.extend(
-            each for each in psutil.Process().children() if "tasks.pool.server" in each.cmdline()
+            each for each in psutil.Process().children()
+            if each.status() != psutil.STATUS_ZOMBIE and "tasks.pool.server" in each.cmdline()
             and each.environ().get("LECTERN_HOME") == str(own.home)
         )  # fmt: skip
         if begun:

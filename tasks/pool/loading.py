@@ -1,0 +1,161 @@
+"""From a GGUF file to a model and a context, or to a reason why not.
+
+Owns what llama.cpp is told about devices, threads and caches. Computes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as llama
+import psutil
+
+from tasks.errors import ModelError
+from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit
+from tasks.pool.llama_log import LlamaLog
+from tasks.pool.protocol import WorkerConfig
+
+# Below it, threads that meet after each of some hundred operations cost more than they share:
+# a token of a 7 MB model took 1.9 ms with one and 4.3 ms with two, on two cores that others used
+# too.
+_TINY_BYTES = 32 << 20
+
+_LOG = LlamaLog(echo=True)
+
+
+class Model:
+    """A loaded model; contexts are made over it.
+
+    Attributes:
+        n_ctx_train: tokens that it was trained on; 0 where the file does not tell.
+        can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.vocab = llama.llama_model_get_vocab(handle)
+        self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
+        self.n_ctx_train = int(llama.llama_model_n_ctx_train(handle))
+        self.n_bytes = int(llama.llama_model_size(handle))
+        self.can_cut = not (
+            llama.llama_model_is_recurrent(handle) or llama.llama_model_is_hybrid(handle)
+        )
+
+    def n_ctx(self, config: WorkerConfig) -> int:
+        """Return the tokens of a sequence: as configured, at most what it was trained on."""
+        return min(config.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else config.n_ctx
+
+    def close(self) -> None:
+        llama.llama_model_free(self.handle)
+
+
+def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda _: None) -> Model:
+    """Load a model that fits into memory, context included.
+
+    Args:
+        progress: is told how much is done, from 0 to 1.
+
+    Raises:
+        ModelError: the file can't be loaded, or there is no room for it.
+    """
+    llama.llama_backend_init()
+    if not on_gpu(config):  # whose memory only its driver knows: loading will tell
+        refuse_what_does_not_fit(Path(config.model_path).name, need_of(config), config)
+    return _load(config, progress)
+
+
+def need_of(config: WorkerConfig) -> Need:
+    """Return what a model and its context take, by a load that allocates nothing.
+
+    Raises:
+        ModelError: the file can't be loaded.
+    """
+    with _LOG.heard() as heard:
+        model = _load(config, lambda _: None, no_alloc=True)
+        ctx = make_context(model, config)
+        need = need_in(heard.lines, weights=model.n_bytes)
+        llama.llama_free(ctx)
+        model.close()
+    return need
+
+
+def on_gpu(config: WorkerConfig) -> bool:
+    return config.n_gpu_layers != 0 and bool(llama.llama_supports_gpu_offload())
+
+
+def _load(
+    config: WorkerConfig, progress: Callable[[float], None], *, no_alloc: bool = False
+) -> Model:
+    params = llama.llama_model_default_params()
+    params.n_gpu_layers = config.n_gpu_layers
+    if no_alloc:
+        params.no_alloc, params.load_mode = True, llama.LLAMA_LOAD_MODE_NONE
+
+    def report(done: float, _user_data: Any) -> bool:
+        progress(done)
+        return True
+
+    callback = llama.llama_progress_callback(report)  # referenced until loading is done
+    params.progress_callback = callback
+    with _LOG.heard() as heard:
+        handle = llama.llama_model_load_from_file(config.model_path.encode(), params)
+    if not handle:
+        problem = f"llama.cpp can't load it ({heard.cause or 'it does not say why'})"
+        raise ModelError(Path(config.model_path).name, problem, "Check that the file is whole")
+    return Model(handle)
+
+
+def make_context(model: Model, config: WorkerConfig) -> Any:
+    """Return a context, which the caller frees.
+
+    Raises:
+        ModelError: there is no memory for it.
+    """
+    n_ctx = model.n_ctx(config)
+    params = llama.llama_context_default_params()
+    params.n_ctx = n_ctx * config.n_seq_max
+    params.n_seq_max = config.n_seq_max
+    params.n_batch = params.n_ubatch = config.n_batch
+    # Rows of logits for those who need them, not one a token: spares n_batch x n_vocab floats.
+    params.n_outputs_max = n_outputs_max(model, config)
+    params.n_threads_batch = config.n_threads_batch or config.n_threads or physical_cores()
+    # n_threads is for steps of a single token.
+    tiny = model.n_bytes < _TINY_BYTES
+    params.n_threads = config.n_threads or (1 if tiny else params.n_threads_batch)
+    params.kv_unified = config.kv_unified
+    params.no_perf = True
+    params.flash_attn_type = _flash_attn(config)
+    with _LOG.heard() as heard:
+        ctx = llama.llama_init_from_model(model.handle, params)
+    if not ctx:
+        raise ModelError(
+            Path(config.model_path).name,
+            f"no memory for {config.n_seq_max} sequences of {n_ctx} tokens ({heard.cause})",
+            "Lower LECTERN_POOL_N_SEQ_MAX or LECTERN_POOL_N_CTX",
+        )
+    return ctx
+
+
+def n_outputs_max(model: Model, config: WorkerConfig) -> int:
+    """Return for how many tokens of a step logits can be had: one of each sequence, and guesses."""
+    return config.n_seq_max + (config.n_draft if model.can_cut else 0)
+
+
+def _flash_attn(config: WorkerConfig) -> int:
+    kinds = {
+        "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+        "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    }
+    if config.flash_attn == "auto" and not on_gpu(config):
+        return int(kinds["off"])  # with a split cache on a CPU it costs a fifth (measured)
+    return int(kinds[config.flash_attn])
+
+
+def physical_cores() -> int:
+    """Return the physical cores this process may use: a second thread on one only costs."""
+    allowed = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else 1 << 16
+    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed))
