@@ -1,5 +1,7 @@
 """Fixtures for all tests: the outside material, settings that point into tmp_path, one Prefect
 server for all in a home of its own, a model to count tokens by, and the command in a process.
+
+`make test` shares the tests among processes, file by file; each process has a server of its own.
 """
 
 from __future__ import annotations
@@ -45,11 +47,12 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings
     settings.cache_clear()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first waits for the server to make its database."""
-    for item in items:
-        if "prefect_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(300))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, files with slow ones come first: else the last
+    process would be left alone with the longest."""
+    if hasattr(config, "workerinput"):
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ The drill runs at forty turns a minute. #pagebreak()
 The second page has text of its own, which nobody needs to recognise. #pagebreak()
 Water is sold by the litre in this town."""
 
-pytestmark = pytest.mark.timeout(300)  # tesseract on a machine that does other things
 needs_ocr = pytest.mark.skipif(
     not (shutil.which("ocrmypdf") and shutil.which("tesseract")),
     reason="needs ocrmypdf and tesseract: `make debian` installs them",

@@ -220,7 +220,6 @@ def test_the_command_lists_asks_and_removes(config: Settings, lectern: Lectern) 
     assert "Removed 1 things, 1 KB" in done.stdout
 
 
-@pytest.mark.timeout(300)
 def test_old_runs_leave_prefects_history(config: Settings, prefect_server: RunningServer) -> None:
     """Those that ended before, by Prefect's own functions; the newer one and schedules stay."""
     home = config.home / "prefect"

@@ -36,7 +36,6 @@ def _program(folder: Path, name: str, says: str, status: int = 0) -> None:
     (folder / name).chmod(0o755)
 
 
-@pytest.mark.timeout(180)
 def test_where_nothing_is_broken_it_says_so(config: Settings, lectern: Lectern) -> None:
     """Status 0, a line for each thing, the same in JSON, and nothing was made."""
     done = lectern("doctor", "--json")
@@ -54,7 +53,6 @@ def test_where_nothing_is_broken_it_says_so(config: Settings, lectern: Lectern) 
     assert not config.results.exists()
 
 
-@pytest.mark.timeout(180)
 def test_everything_broken_at_once_is_told_in_lines(tmp_path: Path, lectern: Lectern) -> None:
     """No program found, no folder writable, modules that fail: no traceback, status 1."""
     wall = tmp_path / "wall"

@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.soak,
     pytest.mark.usefixtures("prefect_server"),
-    pytest.mark.timeout(120),
 ]
 
 # How far a run is when it is killed.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,10 +85,8 @@ def test_one_interrupt_stops_all_of_it(project: Project, up: Up) -> None:
     """Server, worker and runs are gone, and so is the file with the password."""
     children = psutil.Process(up.process.pid).children(recursive=True)
     assert len(children) >= 2
-    began = time.monotonic()
     up.process.send_signal(signal.SIGINT)
 
     assert up.process.wait(60) == 0
-    assert time.monotonic() - began < 30
-    assert psutil.wait_procs(children, timeout=1)[1] == []
+    assert psutil.wait_procs(children, timeout=30)[1] == []
     assert not (project.root / "prefect.toml").exists()
