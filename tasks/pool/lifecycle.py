@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -276,6 +277,15 @@ def _health(files: PoolFiles) -> dict[str, Any] | None:
 
 def _start(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> None:
     """Start a pool that outlives this process, and wait until it answers."""
+    status = _try_to_start(files, settings, go_on)
+    if status == -signal.SIGKILL:  # most likely someone else's doing: once more
+        status = _try_to_start(files, settings, go_on)
+    if status is not None:
+        raise _not_started(files, f"it ended with status {status}")
+
+
+def _try_to_start(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> int | None:
+    """Return None when the pool answers; its exit status, negative for a signal, if it ends."""
     if files.log.exists() and files.log.stat().st_size > _LOG_MAX_BYTES:
         files.log.replace(files.log.with_suffix(".log.1"))
     with files.log.open("ab") as log:
@@ -290,7 +300,7 @@ def _start(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> N
         )
     _started.append(process)
     try:
-        _wait_for(process, files, settings, go_on)
+        return _wait_for(process, files, settings, go_on)
     except BaseException:
         process.kill()  # it has nothing to put in order yet, and may not hear anything else
         process.wait()
@@ -302,16 +312,16 @@ def _wait_for(
     files: PoolFiles,
     settings: Settings,
     go_on: Callable[[], None],
-) -> None:
-    """Return when the pool in `process` answers."""
+) -> int | None:
     deadline = time.monotonic() + _START_S
     while not _serves(files, settings):  # another may have been quicker, with other settings
         if process.poll() is not None:
-            raise _not_started(files, f"it ended with status {process.returncode}")
+            return process.returncode
         if time.monotonic() > deadline:
             raise _not_started(files, f"no answer within {_START_S:.0f} s")
         go_on()
         time.sleep(0.05)
+    return None
 
 
 def _inherited() -> dict[str, str]:
