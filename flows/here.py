@@ -81,6 +81,7 @@ def _summarize(
         if not verbose:
             _log_to(log)
         watcher.set(terminal)
+        stopping.check()
         state = _run(parameters, stopping)
         ui = _ui(server, state)
     if state.is_cancelled():

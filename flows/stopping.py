@@ -38,6 +38,11 @@ class Stopping:
         for number in self._taken:
             signal.signal(number, self._stop)
 
+    def check(self) -> None:
+        """Raise again what was lost: Python drops exceptions in some of its own callbacks."""
+        if self.told:
+            raise KeyboardInterrupt
+
     def take_second(self) -> None:
         """Handle the signals again; the first has come."""
         self.told = True

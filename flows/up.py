@@ -163,7 +163,7 @@ def run_up(settings: Settings, port: int) -> int:
     try:
         with status, running_up(settings, port, say) as up:
             status.stop()
-            stop = stop_signals()
+            stop = stop_signals(stopping)
             out.print(_WELCOME.format(url=up.address.ui, auth=up.address.auth))
             ended = until_stopped(stop, lambda: kept_up(up.server.child, up.worker))
             stopping.take_second()
@@ -187,8 +187,9 @@ def kept_up(*children: KeptChild) -> str:
     return ""
 
 
-def stop_signals() -> threading.Event:
+def stop_signals(stopping: Stopping) -> threading.Event:
     """Return an event that SIGINT, SIGTERM and SIGHUP set from now on, instead of ending us."""
+    stopping.check()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())

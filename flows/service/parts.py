@@ -30,7 +30,7 @@ def run_server(settings: Settings, port: int) -> int:
     stopping = Stopping()
     try:
         with serving(settings, port, _say) as server:
-            stop = stop_signals()
+            stop = stop_signals(stopping)
             _say(f"serving at {server.address.ui}, password in {settings.home}/prefect/auth")
             tell_systemd("READY=1")
             ended = until_stopped(stop, lambda: kept_up(server.child))
@@ -51,7 +51,7 @@ def run_worker(settings: Settings) -> int:
         address = _find_server()
         os.environ.update({**client_environment(settings), **address.environment()})
         with working(settings, address, _say) as worker:
-            stop = stop_signals()
+            stop = stop_signals(stopping)
             _say(f"working for {address.ui}")
             tell_systemd("READY=1")
             moved = _Moved(address)
