@@ -12,7 +12,7 @@ from xml.etree import ElementTree as Xml
 
 from .stats import Spread
 
-_WIDTH, _LEFT, _RIGHT, _TOP = 760, 210, 70, 64
+_WIDTH, _LEFT, _RIGHT, _TOP = 760, 210, 76, 64
 _BAR, _STEP, _GROUP = 13, 18, 34  # heights: a bar, bar to bar, a group's head
 _STYLE = """
 svg { --ink: #1f2328; --quiet: #59636e; --rule: #d1d9e0; --ours: #1a7f37; --theirs: #8c959f; }
@@ -99,7 +99,7 @@ def _bar(svg: Xml.Element, y: float, scale: float, bar: Bar) -> None:
     _line(svg, low, middle, high, middle, "range")
     for end in (low, high):
         _line(svg, end, middle - 3, end, middle + 3, "range")
-    _text(svg, max(high, _LEFT + share.median * scale) + 8, y + 11, f"{share.median:.0%}")
+    _text(svg, _WIDTH - 16, y + 11, f"{share.median:.0%}", "", "end")
 
 
 def _text(

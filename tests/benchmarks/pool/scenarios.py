@@ -39,12 +39,14 @@ class Scenario:
     """One comparison.
 
     Attributes:
+        label: what it is called beside its model.
         n_seq: sequences at most; None: as many as the pool's settings have.
         n_clients: requests under way at once; 0: all.
         from_start: with the time that starting takes, and nothing warm.
     """
 
     name: str
+    label: str
     shape: Shape
     quantization: str
     work: Work
@@ -59,7 +61,7 @@ class Scenario:
 
     @property
     def title(self) -> str:
-        return f"{self.name}, {self.shape.name} {self.quantization}"
+        return f"{self.label}, {self.shape.name} {self.quantization}"
 
 
 def _batches(
@@ -73,6 +75,7 @@ def _batches(
     return [
         Scenario(
             f"{name}-{shape.name}-{quantization}",
+            name,
             shape,
             quantization,
             work,
@@ -85,8 +88,9 @@ def _batches(
 
 def _speculation(name: str, kind: Kind, n_seq: int) -> Scenario:
     work = Work((kind,), n_seq)
-    name = f"{name}-at-{n_seq}"
-    return Scenario(name, ONE_AND_HALF_B, "Q4_0", work, (LOOKUP, OFF), n_seq)
+    label = f"{name}, {n_seq} at once"
+    peers = (LOOKUP, OFF)
+    return Scenario(f"{name}-at-{n_seq}", label, ONE_AND_HALF_B, "Q4_0", work, peers, n_seq)
 
 
 _COPIED = Kind(shared=20, own=180, out=160, ahead="everything")
@@ -105,19 +109,35 @@ FULL: tuple[Scenario, ...] = (
     _speculation("new", _NEW, 4),
     _speculation("mislead", _MISLED, 1),
     _speculation("mislead", _MISLED, 4),
-    Scenario("clients", HALF_B, "Q4_0", Work((SUMMARISE,), 32), (POOL, STREAMED), n_clients=16),
+    Scenario(
+        "clients",
+        "16 clients",
+        HALF_B,
+        "Q4_0",
+        Work((SUMMARISE,), 32),
+        (POOL, STREAMED),
+        n_clients=16,
+    ),
     *(
         Scenario(
-            f"start-{shape.name}", shape, "Q4_0", _ONE_TOKEN, (POOL, SERVER, LOAD), from_start=True
+            f"start-{shape.name}",
+            "start",
+            shape,
+            "Q4_0",
+            _ONE_TOKEN,
+            (POOL, SERVER, LOAD),
+            from_start=True,
         )
         for shape in (HALF_B, ONE_AND_HALF_B)
     ),
 )
-QUICK = (Scenario("quick", HALF_B, "Q4_0", Work((SUMMARISE,), 16), BATCH),)
+QUICK = (Scenario("quick", "summarise", HALF_B, "Q4_0", Work((SUMMARISE,), 16), BATCH),)
 _SHORT = Kind(shared=12, own=40, out=3)
 TRIAL = (  # of the harness itself: in seconds, and without the programs
-    Scenario("trial", TINY, "F16", Work((_SHORT, replace(_SHORT, out=5)), 4), (POOL, LOOP), 4),
-    Scenario("trial-start", TINY, "F16", _ONE_TOKEN, (POOL,), from_start=True),
+    Scenario(
+        "trial", "trial", TINY, "F16", Work((_SHORT, replace(_SHORT, out=5)), 4), (POOL, LOOP), 4
+    ),
+    Scenario("trial-start", "start", TINY, "F16", _ONE_TOKEN, (POOL,), from_start=True),
 )
 
 
