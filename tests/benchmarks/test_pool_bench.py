@@ -169,8 +169,8 @@ def test_what_was_not_measured_is_named_and_has_no_figure() -> None:
 
     assert len(found) == 4
     assert {goal.needs.split(" ")[0] for goal in without} == {
-        "lectern_pool_worker_busy_seconds_total",
-        "lectern_pool_memory_estimate_bytes",
+        "lectern_worker_busy_seconds_total",
+        "lectern_worker_memory_estimate_bytes",
     }
     assert measure_goals({}, quick.goals) == ([], list(quick.goals))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .peers.pool import ESTIMATED, FRONT, OUTSIDE, RESIDENT
+from .peers.pool import BUSY, ESTIMATE, ESTIMATED, FRONT, IN_LLAMA, OUTSIDE, RESIDENT
 from .scenarios import LIMIT, LOAD, LOOKUP, LOOP, OFF, POOL, SERVER, SERVER_TUNED
 from .stats import Spread, ratio, spread
 from .store import Round
@@ -138,7 +138,7 @@ def _outside(work: str, shape: str, scenario: str) -> Goal:
         "at most",
         0.03,
         seen(POOL, OUTSIDE),
-        "lectern_pool_worker_busy_seconds_total and lectern_pool_llama_seconds_total",
+        f"{BUSY} and {IN_LLAMA}",
     )
 
 
@@ -149,7 +149,7 @@ def _memory(shape: str, scenario: str) -> Goal:
         "at most",
         0.10,
         off_estimate,
-        "lectern_pool_memory_estimate_bytes",
+        ESTIMATE,
     )
 
 

@@ -19,6 +19,7 @@ from .work import total_out, total_prompt
 _CHARTED = (POOL, SERVER_TUNED, SERVER, LOOP)
 _OURS = (POOL, LOOKUP)
 Row = tuple[str, ...]
+_SEEN_HEAD = ("batch", "peer", "", "median", "spread")
 _SAMPLES_HEAD = ("", "median s", "spread", "quarters", "tokens/s", "pool: times as fast")
 _GOALS_HEAD = ("figure", "median", "spread", "goal", "met")
 
@@ -82,6 +83,11 @@ class Report:
             yield "Not measured", ("figure", "needs"), [_without_row(goal) for goal in self.without]
         for scenario, rounds in self._measured.items():
             yield _title(scenario), _SAMPLES_HEAD, _sample_rows(scenario, rounds)
+        seen = [
+            row for scenario, rounds in self._measured.items() for row in _seen(scenario, rounds)
+        ]
+        if seen:
+            yield "Seen meanwhile", _SEEN_HEAD, seen
 
     def _chart(self) -> str:
         groups = [
@@ -127,6 +133,18 @@ def _sample_rows(scenario: Scenario, rounds: Sequence[Round]) -> list[Row]:
         ends, quarters = f"{s.low:.2f} to {s.high:.2f}", f"{s.q1:.2f} to {s.q3:.2f}"
         rows.append((peer, f"{s.median:.2f}", ends, quarters, rate, times))
     return rows
+
+
+def _seen(scenario: Scenario, rounds: Sequence[Round]) -> Iterator[Row]:
+    for peer in scenario.peers:
+        for name in rounds[0].samples[peer].seen:
+            s = spread([r.samples[peer].seen[name] for r in rounds])
+            ends = f"{_number(s.low)} to {_number(s.high)}"
+            yield scenario.title, peer, name, _number(s.median), ends
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _goal_row(figure: Figure) -> Row:

@@ -24,8 +24,8 @@ FRONT = "front's share of a core"
 OUTSIDE = "worker's share outside llama.cpp"
 RESIDENT, ESTIMATED = "resident bytes", "estimated bytes"
 _NUMBER = re.compile(r"^(\w+) ([\d.e+-]+)$", re.MULTILINE)
-_BUSY, _IN_LLAMA = "lectern_pool_worker_busy_seconds_total", "lectern_pool_llama_seconds_total"
-_ESTIMATE = "lectern_pool_memory_estimate_bytes"
+BUSY, IN_LLAMA = "lectern_worker_busy_seconds_total", "lectern_worker_llama_seconds_total"
+ESTIMATE = "lectern_worker_memory_estimate_bytes"
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def _taken_apart(before: _Snapshot, after: _Snapshot, seconds: float) -> dict[st
         FRONT: (after.front_cpu_s - before.front_cpu_s) / seconds,
         RESIDENT: float(after.resident),
     }
-    if _BUSY in after.metrics and _IN_LLAMA in after.metrics:
-        busy, inside = (after.metrics[n] - before.metrics[n] for n in (_BUSY, _IN_LLAMA))
+    if BUSY in after.metrics and IN_LLAMA in after.metrics:
+        busy, inside = (after.metrics[n] - before.metrics[n] for n in (BUSY, IN_LLAMA))
         seen[OUTSIDE] = 1 - inside / busy
-    if _ESTIMATE in after.metrics:
-        seen[ESTIMATED] = after.metrics[_ESTIMATE]
+    if ESTIMATE in after.metrics:
+        seen[ESTIMATED] = after.metrics[ESTIMATE]
     return seen
