@@ -16,6 +16,7 @@ from tasks.extract.characters import HYPHEN, is_cjk
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _LAST = re.compile(r"([^\W\d_]+)[-‐\u00ad]$")
 _FIRST = re.compile(r"[^\W\d_]+")
+_CAMEL = re.compile(r"[a-z][A-Z]")
 _CJK_MARKS = frozenset("，。；：！？、（）《》「」『』【】")
 _CONNECTIVES = frozenset({"and", "or", "und", "oder", "bzw", "bis", "et", "ou", "to"})
 
@@ -100,19 +101,44 @@ def _keeps_hyphen(left: str, right: str, vocabulary: Vocabulary, *, chained: boo
     joined, compound = low_left + low_right, f"{low_left}-{low_right}"
     if compound in vocabulary.compounds or joined in vocabulary.words:
         return compound in vocabulary.compounds
-    if right[0].isupper() and not (left + right).isupper():
-        return True
+    by_case = _keeps_by_case(left, right, vocabulary.language)
+    if by_case is not None:
+        return by_case
     if vocabulary.knows(joined):
         return False
     if low_left in vocabulary.prefixes and low_right in vocabulary.words:
         return True
     if dictionary.count(compound, vocabulary.language):
         return True
+    if chained and _is_link(low_left, low_right, vocabulary):
+        return True
     if vocabulary.language in _CLOSED:
         return False
     if not chained and (low_left in _BEGINNINGS or low_right in _ENDINGS):
         return False
     return vocabulary.has_part(low_left) and vocabulary.has_part(low_right)
+
+
+def _keeps_by_case(left: str, right: str, language: str) -> bool | None:
+    """Judge by capitals, if these say anything: a word changes its case at a hyphen of its own."""
+    if right[0].isupper():
+        if (left + right).isupper():  # a word all in capitals
+            return None
+        plural = left.isupper() and len(left) > 1 and right[:2].isupper()  # SPECI-MENs
+        name = language not in _CLOSED and _CAMEL.search(left)  # RemoteProtocol-Error
+        return not (plural or name)
+    return True if len(left) > 1 and left.isupper() else None  # PDF-reader
+
+
+def _is_link(left: str, right: str, vocabulary: Vocabulary) -> bool:
+    """Say whether words are links of a chain such as an option's or a package's name.
+
+    The document has them, or English has, in which such names are written in any language.
+    """
+    if len(left) >= _SHORT and len(right) >= _SHORT and {left, right} <= vocabulary.words:
+        return True
+    met = min(dictionary.count(left, "en"), dictionary.count(right, "en"))
+    return met >= _SHORT_MET and not dictionary.count(left + right, "en")
 
 
 def _is_broken_address(text: str, line: str) -> bool:

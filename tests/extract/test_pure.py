@@ -59,6 +59,27 @@ def test_join(text: str, line: str, expected: str) -> None:
     assert expected == join(text, line, vocabulary)
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "language", "expected"),
+    [
+        ("ein PDF-", "taugliches", "de", "ein PDF-taugliches"),  # case changes at a hyphen
+        ("two SPECI-", "MENs", "en", "two SPECIMENs"),
+        ("a RemoteProtocol-", "Error", "en", "a RemoteProtocolError"),
+        ("die GConf-", "Datei", "de", "die GConf-Datei"),
+        ("Jean-", "Claude", "fr", "Jean-Claude"),
+        ("die Option --ignore-", "local", "de", "die Option --ignore-local"),  # English, in chains
+        ("ein Con-", "tent-Type", "de", "ein Content-Type"),
+        ("the libfoo-", "zzyzx-dev package", "en", "the libfoo-zzyzx-dev package"),  # its own words
+    ],
+)
+def test_a_hyphen_stays_where_case_or_a_chain_of_words_wants_it(
+    text: str, line: str, language: str, expected: str
+) -> None:
+    vocabulary = Vocabulary.of(["zzyzx makes libfoo"], language)
+
+    assert expected == join(text, line, vocabulary)
+
+
 def test_a_hyphen_that_nothing_followed_is_shown() -> None:
     assert finish("ex" + HYPHEN) == "ex-"
 
