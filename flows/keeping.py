@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tasks.errors import PipelineError
 
-_MOST_ENDS, _WITHIN_S = 5, 600.0  # a child that ends more often than this does not get better
+MOST_ENDS, _WITHIN_S = 5, 600.0  # a child that ends more often than this does not get better
 
 
 @dataclass(eq=False)
@@ -32,7 +32,7 @@ class KeptChild:
     start: Callable[[], subprocess.Popen[bytes]]
     log: Path
     process: subprocess.Popen[bytes] = field(init=False)
-    _ends: deque[float] = field(default_factory=lambda: deque(maxlen=_MOST_ENDS), init=False)
+    _ends: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_ENDS), init=False)
 
     def __post_init__(self) -> None:
         self.process = self.start()
@@ -48,8 +48,8 @@ class KeptChild:
             return ""
         now = time.monotonic()
         self._ends.append(now)
-        if len(self._ends) == _MOST_ENDS and now - self._ends[0] < _WITHIN_S:
-            problem = f"it has ended {_MOST_ENDS} times within minutes"
+        if len(self._ends) == MOST_ENDS and now - self._ends[0] < _WITHIN_S:
+            problem = f"it has ended {MOST_ENDS} times within minutes"
             raise PipelineError(self.name, problem, f"Its log says why: {self.log}")
         self.process = self.start()
         return f"{self.name} ended by itself (status {status}) and was started again: {self.log}"

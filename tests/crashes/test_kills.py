@@ -1,7 +1,8 @@
 """kill -9 of anything, at any moment, then the same again: as if nothing had happened.
 
 `LECTERN_SOAK=1 pytest -m soak tests/crashes` kills each target 50 times (LECTERN_SOAK_KILLS: so
-often), `make test` once. A failure prints its seed; LECTERN_SOAK_SEED repeats its moments.
+often), `make test` once. What fails is told at the end, with the seed and the number of the run:
+LECTERN_SOAK_SEED repeats the moments, LECTERN_SOAK_FROM begins with that run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +18,10 @@ from uuid import UUID
 
 import polars as pl
 import pytest
-from support.crashing import (
-    TARGETS,
-    Moment,
-    Run,
-    World,
-    kill,
-    lasting,
-    start,
-    wait_until,
-    world,
-)
+from support.crashing import World, lasting, start, wait_until, world
+from support.killing import ROWS_BETWEEN, TARGETS, Moment, kill
 
+from flows.keeping import MOST_ENDS
 from flows.server import RunningServer
 from flows.stopping import STOPPED
 
@@ -35,8 +29,13 @@ SOAK = bool(os.environ.get("LECTERN_SOAK"))
 KILLS = int(os.environ.get("LECTERN_SOAK_KILLS") or (50 if SOAK else 1))
 # Elsewhere the same moments every time, as near as a machine's pace allows.
 SEED = int(os.environ.get("LECTERN_SOAK_SEED") or (random.randrange(10**6) if SOAK else 1))
-DELAY_S = 0.05  # of an answer: a run takes long enough to be met in all of its parts
+FROM = int(os.environ.get("LECTERN_SOAK_FROM") or 0)
+DELAY_S = 0.1  # of an answer: a run takes long enough to be met in all of its parts
 IN_FLIGHT = 4  # requests with the pool at once: twice its sequences
+MOST_OUTLIVED, MOST_ENDED = 4, 2  # kills that a run outlives; that end it, before it ends well
+
+KEPT = {"prefect-worker", "prefect-server"}  # by `lectern up`; the pool hears nothing of it
+OUTLIVED = {"pool-worker", "pool-front", *KEPT}  # by the run, so they may die more than once
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,6 +51,27 @@ class Undisturbed:
     tables: dict[str, pl.DataFrame]
     asked: int
     duration_s: float
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """A run that is disturbed: how it is started, whether without a pool, and when it is met."""
+
+    target: str
+    how: str
+    cold: bool
+    moments: tuple[Moment, ...]
+
+    @classmethod
+    def any(cls, n: int, target: str, most: int, undisturbed: Undisturbed) -> Disturbed:
+        """Return the nth of the seed, with so many kills at most."""
+        rng = random.Random(f"{SEED}-{target}-{n}")
+        how = rng.choice(["command", "deployment"])
+        cold = rng.random() < 0.25
+        most = min(most, MOST_OUTLIVED if target in OUTLIVED else MOST_ENDED)
+        moments = Moment.some(rng, most, undisturbed.duration_s, undisturbed.asked)
+        how = "deployment" if target == "prefect-worker" else how
+        return cls(target, how, cold, moments)
 
 
 @pytest.fixture(scope="module")
@@ -74,48 +94,69 @@ def test_after_a_kill_the_same_again_ends_as_if_it_had_not_been(
     target: str, place: World, undisturbed: Undisturbed
 ) -> None:
     """Tables equal an undisturbed run's; nothing finished is asked twice; nothing is left over."""
-    for n in range(KILLS):
-        rng = random.Random(f"{SEED}-{target}-{n}")
-        how = "deployment" if target == "prefect-worker" else rng.choice(["command", "deployment"])
-        moment = Moment.any(rng, undisturbed.duration_s, undisturbed.asked)
-        print(f"LECTERN_SOAK_SEED={SEED}: kill {n} of {target}, a {how}, {moment}", flush=True)
-        place.forget()
-        _kill_once(place, target, how, moment, undisturbed)
+    failures: list[str] = []
+    killed, n = 0, FROM
+    while killed < KILLS:
+        each = Disturbed.any(n, target, KILLS - killed, undisturbed)
+        label = f"LECTERN_SOAK_SEED={SEED} LECTERN_SOAK_FROM={n}: {each}"
+        print(f"{time.strftime('%T')} {label}, {killed} kills before", flush=True)
+        try:
+            killed += _disturb(place, each, undisturbed)
+        except Exception:
+            failures.append(f"{label}\n{traceback.format_exc()}")
+            print(f"{time.strftime('%T')} FAILED {failures[-1]}", flush=True)
+            killed += 1
+            place.renew()
+        n += 1
+    assert not failures, "\n\n".join(failures)
 
 
-def _kill_once(
-    place: World, target: str, how: str, moment: Moment, undisturbed: Undisturbed
-) -> None:
-    run = start(place, how)
-    moment.wait(place, run)
-    kill(TARGETS[target](place, run))
-    if target in ("flow", "everything"):
-        _again(place, run, target, how)
-    else:  # the others are started again by those who need them, and the run goes on
-        assert run.went_well(place)
+def _disturb(place: World, each: Disturbed, undisturbed: Undisturbed) -> int:
+    """Return how often somebody was killed; fail, if that can be told afterwards."""
+    if place.restarts + len(each.moments) >= MOST_ENDS:  # `lectern up` gives up at so many
+        place.up.stop()
+        place.start_up()
+    if each.cold:
+        place.stop_pool()
+    place.forget()
+    kept = _run(place, each, undisturbed.asked)
 
     asked_again = len(place.answered) - undisturbed.asked
     after = place.tables()
     for name, expected in undisturbed.tables.items():
         assert lasting(after[name]).equals(lasting(expected)), name
-    assert 0 <= asked_again <= IN_FLIGHT
-    wait_until(lambda: not place.open_runs())
-    wait_until(lambda: not place.left_over(), 30)
+    for rows in kept:
+        assert after["generations"].join(rows, on=["key", "attempt"], how="semi").equals(rows)
+    assert 0 <= asked_again <= (0 if each.target in KEPT else IN_FLIGHT * len(kept))
+    wait_until(lambda: not place.open_runs(), 120, every_s=0.5)
+    wait_until(lambda: not place.left_over(), 30, every_s=0.2)
     assert place.temporary_files() == []
     assert place.held_locks() == []
+    return len(kept)
 
 
-def _again(place: World, killed: Run, target: str, how: str) -> None:
-    """Give the same command again, with all that it needs; what was kept stays as it is."""
-    if killed.command is not None:
-        killed.command.communicate()
-    if target == "everything":
-        place.up.process.communicate()
-        place.up = place.project.up()
-    kept = place.tables()["generations"]
-    assert start(place, how).went_well(place)
-    now = place.tables()["generations"]
-    assert now.join(kept, on=["key", "attempt"], how="semi").equals(kept)
+def _run(place: World, each: Disturbed, rows: int) -> list[pl.DataFrame]:
+    """Run, kill, and give the same command again where it was killed, with all that it needs.
+
+    Return what the ledger held after each kill. An undisturbed run comes to so many rows.
+    """
+    kept: list[pl.DataFrame] = []
+    run = start(place, each.how)
+    for moment in each.moments:
+        between = min(place.parts + ROWS_BETWEEN, rows) if kept else 0
+        if not kill(moment.wait(place, run, TARGETS[each.target], between)):
+            continue  # the run has ended before
+        place.restarts += each.target in KEPT
+        if each.target not in OUTLIVED and run.command is not None:
+            run.command.communicate()
+        if each.target == "everything":
+            place.up.process.communicate()
+            place.start_up()
+        kept.append(place.tables()["generations"])
+        if each.target not in OUTLIVED:
+            run = start(place, each.how)
+    assert run.went_well(place)
+    return kept
 
 
 @pytest.mark.parametrize("how", ["command", "deployment"])
@@ -130,7 +171,7 @@ def test_cancelling_in_the_ui_cancels_the_requests(
     place.cancel(cancelled)
     wait_until(lambda: run.ended(place))
 
-    wait_until(lambda: place.state(cancelled) == "CANCELLED")
+    wait_until(lambda: place.state(cancelled).get("type") == "CANCELLED", every_s=0.5)
     if run.command is not None:
         assert STOPPED in run.command.communicate()[0]
         assert run.command.returncode == 130
@@ -155,11 +196,10 @@ def test_a_dead_run_is_marked_within_two_minutes(place: World) -> None:
     command = place.command()
     wait_until(lambda: place.parts >= 2 or command.poll() is not None)
     killed = UUID(place.newest_run()["id"])
-    assert place.state(killed) == "RUNNING"
+    assert place.state(killed)["type"] == "RUNNING"
     command.kill()
     command.communicate()
 
-    wait_until(lambda: place.state(killed) == "CRASHED", 120)
-    with place.api() as client:
-        state = client.get(f"/flow_runs/{ended}").json()["state"]
+    wait_until(lambda: place.state(killed).get("type") == "CRASHED", 120, 0.5)
+    state = place.state(ended)
     assert (state["type"], state["name"]) == ("COMPLETED", "Completed with warnings")

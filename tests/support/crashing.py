@@ -1,19 +1,18 @@
-"""A world to kill things in: a copy of the project with `lectern up`, a pool whose worker answers
-by rule, and whoever is to be killed in it found by what they are.
+"""A world to kill things in: a copy of the project with `lectern up`, and a pool whose worker
+answers by rule.
 
-Knows how runs are started and what is there; what must hold afterwards is the tests' business.
+Knows how runs are started and what is there. Who is killed, and when, is `support.killing`'s
+business; what must hold afterwards is the tests'.
 """
 
 from __future__ import annotations
 
 import os
-import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,7 +26,7 @@ from support.project import Project, Up, copy_project
 
 from flows.server import RunningServer, ServerAddress, read_connection
 from tasks.land import read_table
-from tasks.pool.lifecycle import PoolFiles, pool_status
+from tasks.pool.lifecycle import PoolFiles, pool_status, stop_pool
 from tasks.settings import PROJECT_ROOT, Settings
 
 TABLES = {
@@ -43,8 +42,12 @@ _VARYING = (
     | cs.by_name("flow_run_id", "task_run_id", "worker", require_all=False)
 )
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+# Two documents: one is landed while the other is asked about. Both take notes and merges.
+SOURCES = [str(PROJECT_ROOT / "data" / "samples" / f"{name}.pdf")
+           for name in ("two-columns-en", "chinese-zh")]  # fmt: skip
+PATIENCE_S = 150.0
+_ASK_EVERY_S = 0.5  # the server, which has the same cores as those who work
 _MARK = "CRASHING_WORLD"
-_PATIENCE_S = 150.0
 _WORKER = "from support.scripted_worker import main\n\nmain()\n"
 
 
@@ -53,12 +56,14 @@ def lasting(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.drop(_VARYING)
 
 
-def wait_until(condition: Callable[[], Any], patience_s: float = _PATIENCE_S) -> Any:
+def wait_until(
+    condition: Callable[[], Any], patience_s: float = PATIENCE_S, every_s: float = 0.02
+) -> Any:
     """Return the first result that is true; fail when patience ends."""
     deadline = time.monotonic() + patience_s
     while not (result := condition()):
         assert time.monotonic() < deadline, f"waited {patience_s:.0f} s in vain"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return result
 
 
@@ -69,7 +74,8 @@ class World:
     project: Project
     up: Up
     mark: str
-    book: str
+    restarts: int = 0  # of what this `lectern up` keeps running
+    _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -102,62 +108,70 @@ class World:
             for name, keys in TABLES.items()
         }
 
+    def start_up(self) -> None:
+        """Start `lectern up` once more; the one before has ended."""
+        self.up = self.project.up()
+        self.restarts = 0
+
+    def renew(self) -> None:
+        """Start afresh, whatever the last run has left."""
+        for process in self.processes():
+            process.kill()
+        self.up.process.communicate()
+        self.start_up()
+
     # Runs.
 
     def command(self, *more: str) -> subprocess.Popen[str]:
-        return self.project.start("flows.cli", "summarize", self.book, *more)
+        return self.project.start("flows.cli", "summarize", *SOURCES, *more)
 
     def deployment_run(self) -> UUID:
-        with self.api() as client:
-            [deployment] = client.post("/deployments/filter", json={}).raise_for_status().json()
-            wanted = {"parameters": {"sources": [self.book]}, "state": {"type": "SCHEDULED"}}
-            url = f"/deployments/{deployment['id']}/create_flow_run"
-            # Its database is SQLite: 503 says that it is busy.
-            made = wait_until(lambda: _unless_busy(client.post(url, json=wanted)))
-            return UUID(made.json()["id"])
+        [deployment] = self._post("/deployments/filter", {}).raise_for_status().json()
+        wanted = {"parameters": {"sources": SOURCES}, "state": {"type": "SCHEDULED"}}
+        url = f"/deployments/{deployment['id']}/create_flow_run"
+        # Its database is SQLite: 503 says that it is busy.
+        made = wait_until(lambda: _unless_busy(self._post(url, wanted)), every_s=_ASK_EVERY_S)
+        return UUID(made.json()["id"])
 
-    def state(self, run: UUID) -> str:
-        """Return a run's state type; "" while no server answers."""
+    def state(self, run: UUID) -> dict[str, Any]:
+        """Return a run's state; {} while no server answers."""
         try:
-            with self.api() as client:
-                answer = client.get(f"/flow_runs/{run}")
+            answer = self._client().get(f"/flow_runs/{run}")
         except httpx.HTTPError:
-            return ""
-        return answer.json()["state"]["type"] if answer.is_success else ""
+            return {}
+        return dict(answer.json()["state"]) if answer.is_success else {}
 
     def newest_run(self) -> dict[str, Any]:
         """Return what the server knows of the run that began last."""
         newest = {"sort": "EXPECTED_START_TIME_DESC", "limit": 1}
-        with self.api() as client:
-            [run] = client.post("/flow_runs/filter", json=newest).raise_for_status().json()
+        [run] = self._post("/flow_runs/filter", newest).raise_for_status().json()
         return dict(run)
 
     def cancel(self, run: UUID) -> None:
         """Do what the UI's button does."""
-        with self.api() as client:
-            state = {"state": {"type": "CANCELLING"}, "force": False}
-            client.post(f"/flow_runs/{run}/set_state", json=state).raise_for_status()
-
-    def is_pool_busy(self) -> bool:
-        status = pool_status(Settings(home=self.home))
-        return status is not None and bool(status.running or status.waiting)
+        state = {"state": {"type": "CANCELLING"}, "force": False}
+        self._post(f"/flow_runs/{run}/set_state", state).raise_for_status()
 
     def open_runs(self) -> list[str]:
         """Return the names of the runs that the server does not take for over."""
-        with self.api() as client:
-            found = client.post("/flow_runs/filter", json={}).raise_for_status().json()
-        return [f"{each['name']} {each['state_type']}" for each in found
+        found = self._post("/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
+        return [f"{each['name']} {each['state_type']}" for each in found.raise_for_status().json()
                 if each["state_type"] not in OVER]  # fmt: skip
 
-    @contextmanager
-    def api(self) -> Iterator[httpx.Client]:
-        """Give a client of the server that runs now."""
+    def _client(self) -> httpx.Client:
+        """Return a client of the server that runs now."""
         address = self.address
-        user, _, password = address.auth.partition(":")
-        with httpx.Client(base_url=address.url, auth=(user, password), timeout=30) as client:
-            token = client.get("/csrf-token", params={"client": self.mark}).json()["token"]
-            client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": self.mark})
-            yield client
+        if address.url not in self._clients:
+            user, _, password = address.auth.partition(":")
+            client = httpx.Client(base_url=address.url, auth=(user, password), timeout=30)
+            self._clients = {address.url: client}
+        return self._clients[address.url]
+
+    def _post(self, path: str, content: dict[str, Any]) -> httpx.Response:
+        client = self._client()
+        token = client.get("/csrf-token", params={"client": self.mark}).raise_for_status().json()
+        headers = {"Prefect-Csrf-Token": token["token"], "Prefect-Csrf-Client": self.mark}
+        return client.post(path, json=content, headers=headers)
 
     @property
     def address(self) -> ServerAddress:
@@ -165,7 +179,22 @@ class World:
         assert address is not None
         return address
 
-    # Processes.
+    # The pool.
+
+    def pool(self) -> list[psutil.Process]:
+        """Return the pool's front and then its worker, as far as they live."""
+        state = PoolFiles(self.home).read_state()
+        front = state.process() if state else None
+        return [front, *front.children()] if front else []
+
+    def is_pool_busy(self) -> bool:
+        status = pool_status(Settings(home=self.home))
+        return status is not None and bool(status.running or status.waiting)
+
+    def stop_pool(self) -> None:
+        stop_pool(Settings(home=self.home))
+
+    # Processes and files.
 
     def processes(self) -> list[psutil.Process]:
         """Return whatever has been started in this world and lives."""
@@ -180,19 +209,13 @@ class World:
 
     def find(self, *words: str) -> list[psutil.Process]:
         """Return the processes whose command line holds all of these words."""
-        return [each for each in self.processes() if set(words) <= set(_command(each))]
-
-    def pool(self) -> list[psutil.Process]:
-        """Return the pool's front and then its worker, as far as they live."""
-        state = PoolFiles(self.home).read_state()
-        front = state.process() if state else None
-        return [front, *front.children()] if front else []
+        return [each for each in self.processes() if set(words) <= set(command_line(each))]
 
     def left_over(self) -> list[str]:
         """Return the processes that nobody needs now, by their command lines."""
         needed = {psutil.Process(self.up.process.pid), *self.pool(),
                   *self.find("uvicorn"), *self.find("worker", "start")}  # fmt: skip
-        return [" ".join(_command(each)) for each in self.processes() if each not in needed]
+        return [" ".join(command_line(each)) for each in self.processes() if each not in needed]
 
     def temporary_files(self) -> list[str]:
         """Return what looks like the rest of a write that was not finished."""
@@ -212,7 +235,7 @@ def _unless_busy(answer: httpx.Response) -> httpx.Response | None:
     return None if answer.status_code == 503 else answer.raise_for_status()
 
 
-def _command(process: psutil.Process) -> list[str]:
+def command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
@@ -239,7 +262,7 @@ def world(root: Path, server: RunningServer, model: Path, delay_s: float) -> Ite
     project.environment["PYTHONPATH"] = os.pathsep.join([str(root), str(PROJECT_ROOT / "tests")])
     (root / "tmp").mkdir()
     project.environment["TMPDIR"] = str(root / "tmp")
-    made = World(project, project.up(), mark, str(PROJECT_ROOT / "data/samples/handbook-en.pdf"))
+    made = World(project, project.up(), mark)
     try:
         yield made
         made.up.stop()
@@ -249,114 +272,40 @@ def world(root: Path, server: RunningServer, model: Path, delay_s: float) -> Ite
             process.kill()
 
 
-# Killing.
-
-Victims = Callable[[World, "Run"], list[psutil.Process]]
-
-
-@dataclass(frozen=True)
+@dataclass
 class Run:
     """A run under way: by a command, or by the deployment."""
 
     command: subprocess.Popen[str] | None = None
     id: UUID | None = None
+    _asked_at: float = 0.0
 
     def ended(self, world: World) -> bool:
+        """Tell whether it has ended; of a deployment's run that is known a little later."""
         if self.command is not None:
             return self.command.poll() is not None
+        if time.monotonic() - self._asked_at < _ASK_EVERY_S:
+            return False
+        self._asked_at = time.monotonic()
+        return self.state(world).get("type") in OVER
+
+    def state(self, world: World) -> dict[str, Any]:
         assert self.id is not None
-        return world.state(self.id) in OVER
+        return world.state(self.id)
 
     def went_well(self, world: World) -> bool:
-        """Wait for its end; tell whether it was a good one."""
+        """Wait for its end; tell whether it was a good one, and print what it said."""
         if self.command is not None:
-            said = self.command.communicate(timeout=_PATIENCE_S)[0]
+            said = self.command.communicate(timeout=PATIENCE_S)[0]
             print(said)
             return self.command.returncode == 0
         wait_until(lambda: self.ended(world))
-        assert self.id is not None
-        return world.state(self.id) == "COMPLETED"
+        state = self.state(world)
+        print(f"{self.id}: {state.get('name')}: {state.get('message')}")
+        return state.get("type") == "COMPLETED"
 
 
 def start(world: World, how: str) -> Run:
     if how == "command":
         return Run(command=world.command())
     return Run(id=world.deployment_run())
-
-
-def flow(world: World, run: Run) -> list[psutil.Process]:
-    if run.command is not None:
-        return [psutil.Process(run.command.pid)] if run.command.poll() is None else []
-    pool = world.pool()
-    return [each for each in world.processes() if each not in pool and _runs(each, str(run.id))]
-
-
-def _runs(process: psutil.Process, run: str) -> bool:
-    """Tell whether a process is the flow's own, rather than one that it has started."""
-    try:
-        if process.environ().get("PREFECT__FLOW_RUN_ID") != run:
-            return False
-        parent = process.parent()
-        return parent is None or parent.environ().get("PREFECT__FLOW_RUN_ID") != run
-    except psutil.Error:
-        return False
-
-
-def pool_worker(world: World, run: Run) -> list[psutil.Process]:
-    return world.pool()[1:]
-
-
-def front(world: World, run: Run) -> list[psutil.Process]:
-    return world.pool()[:1]
-
-
-def prefect_worker(world: World, run: Run) -> list[psutil.Process]:
-    return world.find("prefect", "worker", "start")
-
-
-def prefect_server(world: World, run: Run) -> list[psutil.Process]:
-    return world.find("uvicorn")
-
-
-def everything(world: World, run: Run) -> list[psutil.Process]:
-    return world.processes()
-
-
-TARGETS: dict[str, Victims] = {
-    "flow": flow,
-    "pool-worker": pool_worker,
-    "pool-front": front,
-    "prefect-worker": prefect_worker,
-    "prefect-server": prefect_server,
-    "everything": everything,
-}
-
-
-@dataclass(frozen=True)
-class Moment:
-    """When to kill: so long after the start, or once the ledger has so many rows of this run."""
-
-    after_s: float | None = None
-    writes: int | None = None
-
-    @classmethod
-    def any(cls, rng: random.Random, duration_s: float, writes: int) -> Moment:
-        if rng.random() < 0.5:
-            return cls(after_s=rng.uniform(0, duration_s))
-        return cls(writes=rng.randrange(writes))
-
-    def wait(self, world: World, run: Run) -> None:
-        if self.after_s is not None:
-            time.sleep(self.after_s)
-            return
-        wait_until(lambda: world.parts >= (self.writes or 0) or run.ended(world))
-
-
-def kill(processes: list[psutil.Process]) -> None:
-    """SIGKILL all at once, and wait until they are gone."""
-    for process in processes:
-        try:
-            process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=10)
