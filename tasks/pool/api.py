@@ -71,11 +71,16 @@ class SamplingBody(_Body):
     max_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(1.0, ge=0, le=100)
     top_p: float = Field(1.0, gt=0, le=1)
-    top_k: int = Field(0, ge=-1)
+    top_k: int = Field(0, ge=-1, lt=1 << 31)
     min_p: float = Field(0.0, ge=0, le=1)
     frequency_penalty: float = Field(0.0, ge=-2, le=2)
     presence_penalty: float = Field(0.0, ge=-2, le=2)
     repeat_penalty: float = Field(1.0, gt=0, le=10)
+    # As llama-server names them; "Don't Repeat Yourself" is off at a multiplier of 0.
+    dry_multiplier: float = Field(0.0, ge=0, le=100)
+    dry_base: float = Field(1.75, ge=1, le=100)
+    dry_allowed_length: int = Field(2, ge=0, lt=1 << 31)
+    dry_sequence_breakers: list[str] = Field(["\n", ":", '"', "*"], max_length=64)
     seed: int | None = None
     logit_bias: dict[int, float] | None = None
     stop: str | list[str] | None = None
@@ -104,6 +109,10 @@ class SamplingBody(_Body):
             frequency_penalty=self.frequency_penalty,
             presence_penalty=self.presence_penalty,
             repeat_penalty=self.repeat_penalty,
+            dry_multiplier=self.dry_multiplier,
+            dry_base=self.dry_base,
+            dry_allowed_length=self.dry_allowed_length,
+            dry_sequence_breakers=self.dry_sequence_breakers,
             seed=-1 if self.seed is None else self.seed & 0x7FFFFFFF,
             logit_bias={str(token): bias for token, bias in (self.logit_bias or {}).items()},
             stop=[self.stop] if isinstance(self.stop, str) else self.stop or [],

@@ -35,7 +35,7 @@ from tasks.pool.api import (
     with_details,
 )
 from tasks.pool.lifecycle import prove
-from tasks.pool.metrics import metrics_text
+from tasks.pool.metrics import Metrics
 from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
 from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.streaming import Stream, unbroken, unless_gone
@@ -48,7 +48,7 @@ _STATUS = {
     "context_length_exceeded": 400,
     "shutting_down": 503,
 }  # of a worker's refusal; 500 for the others
-_SPEC_FRESH_S = 5.0  # then load_spec looks at the file again
+_SPEC_FRESH_S = 5.0  # then load_spec looks again what the name stands for
 
 
 class SpecLoader(Protocol):
@@ -66,6 +66,11 @@ class _Loaded:
     spec: ModelSpec | None = None
     at: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_fresh(self) -> bool:
+        lately = time.monotonic() - self.at < _SPEC_FRESH_S
+        return self.spec is not None and lately and self.spec.is_unchanged()
 
 
 class Specs:
@@ -89,7 +94,7 @@ class Specs:
         """
         loaded = self._known.setdefault(name, _Loaded())
         async with loaded.lock:
-            if loaded.spec is None or time.monotonic() - loaded.at > _SPEC_FRESH_S:
+            if not loaded.is_fresh:
                 loaded.spec = None
                 loaded.spec = await asyncio.to_thread(self._read, name)
                 loaded.at = time.monotonic()
@@ -113,6 +118,7 @@ class _Asked:
 
     body: SamplingBody
     shape: Shape
+    spec: ModelSpec
     model: PoolModel
     request: EngineRequest
 
@@ -127,6 +133,7 @@ class Front:
         self._key = key
         self._supervisor = supervisor
         self._specs = Specs(config, load)
+        self._metrics = Metrics(supervisor)
 
     async def chat(self, request: Request) -> Response:
         body = parse(ChatBody, await request.body())
@@ -160,7 +167,7 @@ class Front:
         return JSONResponse({"object": "list", "data": data})
 
     async def metrics(self, _request: Request) -> Response:
-        return PlainTextResponse(metrics_text(self._supervisor))
+        return PlainTextResponse(self._metrics.text())
 
     async def health(self, request: Request) -> Response:
         """Say what the pool does; a challenge is answered with a proof that it has the key."""
@@ -218,9 +225,8 @@ class Front:
             n_threads=config.pool_n_threads,
             n_gpu_layers=config.pool_n_gpu_layers,
         )
-        return _Asked(
-            body, shape, PoolModel(body.model, spec.identity, worker_config), _placed(ask, request)
-        )
+        model = PoolModel(body.model, spec.identity, worker_config)
+        return _Asked(body, shape, spec, model, _placed(ask, request))
 
     async def _answer(self, request: Request, asked: _Asked) -> Response:
         try:
@@ -241,6 +247,7 @@ class Front:
             if isinstance(event, Refused):
                 raise _refusal(asked, event)
             if isinstance(event, Done):
+                _check_unchanged(asked)
                 logprobs = None if asked.request.logprobs is None else event.logprobs
                 chat = isinstance(asked.shape, ChatShape)
                 text = strip_reasoning(event.text) if chat else event.text
@@ -262,6 +269,7 @@ class Front:
                 if text or logprobs:
                     yield sse(shape.part(text, logprobs, None))
                 if isinstance(event, Done):
+                    _check_unchanged(asked)
                     last = shape.part("", None, event.finish_reason)
                     yield sse(self._detailed(last, ticket, event))
                     if asked.body.stream_options.include_usage:
@@ -271,8 +279,10 @@ class Front:
             yield sse(error.json())
 
     def _detailed(self, answer: Json, ticket: Ticket, done: Done) -> Json:
-        times = timings(done, time.perf_counter() - ticket.submitted_at)
-        return with_details(answer, done, times, f"{platform.node()}:{ticket.worker_pid}")
+        e2e_s = time.perf_counter() - ticket.submitted_at
+        self._metrics.observe(done, e2e_s)
+        worker = f"{platform.node()}:{ticket.worker_pid}"
+        return with_details(answer, done, timings(done, e2e_s), worker)
 
 
 def _placed(ask: EngineRequest, request: Request) -> EngineRequest:
@@ -294,6 +304,18 @@ def _encode(spec: ModelSpec, text: str) -> list[int]:
     tokens = spec.tokenizer.encode(text)
     begin = [] if spec.bos is None or tokens[:1] == [spec.bos] else [spec.bos]
     return begin + tokens
+
+
+def _check_unchanged(asked: _Asked) -> None:
+    """Don't give an answer for a model's that another may have made.
+
+    Raises:
+        ApiError: the model's file was replaced or changed since the request came.
+    """
+    if not asked.spec.is_unchanged():
+        problem = "its file changed while it was in use"
+        error = ModelError(asked.model.name, problem, "Run the same again")
+        raise ApiError.of(409, "model_changed", error)
 
 
 def _refusal(asked: _Asked, refused: Refused) -> ApiError:

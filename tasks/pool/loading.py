@@ -32,9 +32,11 @@ class Model:
     Attributes:
         n_ctx_train: tokens that it was trained on; 0 where the file does not tell.
         can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
+        need: memory for it and the context that it was loaded for; None: not known.
     """
 
     def __init__(self, handle: Any) -> None:
+        self.need: Need | None = None
         self.handle = handle
         self.vocab = llama.llama_model_get_vocab(handle)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
@@ -62,9 +64,12 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
         ModelError: the file can't be loaded, or there is no room for it.
     """
     llama.llama_backend_init()
-    if not on_gpu(config):  # whose memory only its driver knows: loading will tell
-        refuse_what_does_not_fit(Path(config.model_path).name, need_of(config), config)
-    return _load(config, progress)
+    need = None if on_gpu(config) else need_of(config)
+    if need:  # of a GPU's memory only its driver knows: loading will tell
+        refuse_what_does_not_fit(Path(config.model_path).name, need, config)
+    model = _load(config, progress)
+    model.need = need
+    return model
 
 
 def need_of(config: WorkerConfig) -> Need:

@@ -1,30 +1,92 @@
-"""The pool's numbers in Prometheus' text format."""
+"""The pool's numbers in Prometheus' text format; their names are those of the records."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tasks.pool.api import timings
+from tasks.pool.protocol import Done
 from tasks.pool.supervisor import Supervisor
 
+# Seconds: from a token of a small model on a GPU to a night.
+_LONG = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000, 30000)
+_SHORT = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 
-def metrics_text(supervisor: Supervisor) -> str:
-    """Return what /metrics answers; names are those of the records."""
-    counters = supervisor.counters
-    lines = ["# TYPE lectern_requests_total counter"]
-    for reason, n in sorted(counters.requests.items()):
-        lines.append(f'lectern_requests_total{{finish_reason="{reason}"}} {n}')
-    sums = {
-        "prompt_tokens_total": counters.prompt_tokens,
-        "cached_tokens_total": counters.cached_tokens,
-        "completion_tokens_total": counters.completion_tokens,
-        "queue_seconds_total": counters.queue_s,
-        "prefill_seconds_total": counters.prefill_s,
-        "decode_seconds_total": counters.decode_s,
-        "worker_busy_seconds_total": counters.busy_s,
-        "worker_llama_seconds_total": counters.llama_s,
-        "worker_loads_total": counters.loads,
-        "worker_crashes_total": counters.crashes,
-    }
-    gauges = {"requests_running": supervisor.running, "requests_waiting": supervisor.waiting}
-    for kind, values in (("counter", sums), ("gauge", gauges)):
-        for name, value in values.items():
-            lines += [f"# TYPE lectern_{name} {kind}", f"lectern_{name} {value}"]
-    return "\n".join(lines) + "\n"
+
+class Metrics:
+    """All that /metrics tells of a supervisor.
+
+    Counters and gauges are the supervisor's own; latencies are taken from each answer.
+    """
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Sums(supervisor))
+        self._latencies = {
+            name: Histogram(
+                f"lectern_{name}_seconds", about, buckets=buckets, registry=self._registry
+            )
+            for name, about, buckets in (
+                ("queue", "from a request's arrival to its seat", _LONG),
+                ("prefill", "from its seat to the first token of its answer", _LONG),
+                ("ttft", "from its arrival to the first token of its answer", _LONG),
+                ("tpot", "between tokens of an answer", _SHORT),
+                ("e2e", "from its arrival to the end of its answer", _LONG),
+            )
+        }
+
+    def observe(self, done: Done, e2e_s: float) -> None:
+        """Take an answer's times."""
+        times = timings(done, e2e_s)
+        for name, histogram in self._latencies.items():
+            if (seconds := getattr(times, f"{name}_s")) is not None:
+                histogram.observe(seconds)
+
+    def text(self) -> str:
+        return generate_latest(self._registry).decode()
+
+
+class _Sums(Collector):
+    """What the supervisor counts anyway."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def collect(self) -> Iterator[Metric]:
+        counters, worker = self._supervisor.counters, self._supervisor.worker
+        ended = CounterMetricFamily(
+            "lectern_requests", "requests that have ended", labels=["finish_reason"]
+        )
+        for reason, n in sorted(counters.requests.items()):
+            ended.add_metric([reason], n)
+        yield ended
+        sums = {
+            "prompt_tokens": ("tokens of answered prompts", counters.prompt_tokens),
+            "cached_tokens": ("of these, taken from the KV cache", counters.cached_tokens),
+            "completion_tokens": ("tokens of answers", counters.completion_tokens),
+            "worker_busy_seconds": ("time of workers with something to do", counters.busy_s),
+            "worker_llama_seconds": ("of this, inside llama.cpp", counters.llama_s),
+            "worker_loads": ("models loaded", counters.loads),
+            "worker_crashes": ("workers that died at work", counters.crashes),
+        }
+        for name, (about, value) in sums.items():
+            yield CounterMetricFamily(f"lectern_{name}", about, value=value)
+        ready = worker if worker and worker.ready else None
+        gauges = {
+            "slots": (
+                "sequences that are decoded together",
+                ready.model.config.n_seq_max if ready else 0,
+            ),
+            "worker_memory_estimate_bytes": (
+                "what the worker should have resident",
+                ready.memory_estimate if ready else 0,
+            ),
+            "requests_running": ("requests in a slot", self._supervisor.running),
+            "requests_waiting": ("requests in the queue", self._supervisor.waiting),
+        }
+        for name, (about, value) in gauges.items():
+            yield GaugeMetricFamily(f"lectern_{name}", about, value=value)

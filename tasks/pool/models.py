@@ -129,7 +129,7 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
     It is remembered in home/identities by path, size, mtime and inode, so that only a new or
     changed file is read.
     """
-    stamp = [_stamp(part) for part in files.parts]
+    stamp = stamp_of(files)
     folder = make_folder(home / "identities")
     memory = folder / f"{sha256(str(files.parts[0]).encode()).hexdigest()}.json"
     with filelock.FileLock(memory.with_suffix(".lock")):
@@ -143,6 +143,17 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
             raise ModelError(files.name, problem, "Check its permissions, and the disk") from error
         write_private(memory, json.dumps({"stamp": stamp, "identity": identity}))
     return identity
+
+
+def stamp_of(files: ModelFiles) -> list[list[int | str]]:
+    """Return what tells, without reading them, whether files are still the same: of each part its
+    path, size, time of change and inode.
+
+    Raises:
+        OSError: one is gone.
+    """
+    stats = [(str(part), part.stat()) for part in files.parts]
+    return [[path, stat.st_size, stat.st_mtime_ns, stat.st_ino] for path, stat in stats]
 
 
 def _origin(name: str, settings: Settings, progress: Progress | None) -> Path:
@@ -191,11 +202,6 @@ def _parts(path: Path, name: str) -> tuple[Path, ...]:
         problem = f"{each} is missing" if part else f"there is no file {each}"
         raise ModelError(name, problem, "Check the path, or fetch the file")
     return tuple(paths)
-
-
-def _stamp(path: Path) -> list[int | str]:
-    stat = path.stat()
-    return [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]
 
 
 def _remembered(memory: Path) -> dict[str, Any]:

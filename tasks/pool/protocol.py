@@ -108,8 +108,16 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    n_ctx: int  # of one sequence
+    """The model is loaded.
+
+    Attributes:
+        n_ctx: of one sequence.
+        memory_estimate: bytes that the process should have resident; 0: not known.
+    """
+
+    n_ctx: int
     n_vocab: int
+    memory_estimate: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import ModelError
-from tasks.pool.models import KnownModel, ModelFiles, Progress, identify, resolve
+from tasks.pool.models import KnownModel, ModelFiles, Progress, identify, resolve, stamp_of
 from tasks.pool.template import ChatTemplate, RenderingChild
 from tasks.pool.tokenizer import Tokenizer, make_tokenizer
 from tasks.pool.vocabulary import Vocabulary, load_vocabulary
@@ -32,6 +32,7 @@ class ModelSpec:
         max_prompt_tokens, max_lines, max_line_tokens: the model's own limits; None: none.
         note: a sentence to show wherever the model is used; may be empty.
         bos: the token to put before every prompt; None where there is none.
+        files, stamp: what is_unchanged() looks at.
     """
 
     name: str
@@ -46,6 +47,15 @@ class ModelSpec:
     tokenizer: Tokenizer
     template: ChatTemplate
     bos: int | None = None
+    files: ModelFiles | None = None
+    stamp: str = ""
+
+    def is_unchanged(self) -> bool:
+        """Tell whether the files are still those that `identity` was made of."""
+        try:
+            return self.files is None or str(stamp_of(self.files)) == self.stamp
+        except OSError:
+            return False
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return the prompt's tokens, with the BOS once if llama.cpp would put one there.
@@ -79,19 +89,22 @@ def load_spec(name: str, settings: Settings, progress: Progress | None = None) -
         ModelError: there is no such model, or it can't be fetched, read or used for chat.
     """
     files = resolve(name, settings, progress)
+    stamp = str(stamp_of(files))
     identity = identify(files, settings.home, progress)
-    key = (name, files, identity)
+    key = (name, files, identity, stamp)
     if key not in _specs:  # a known model does not wait while another is read
         with _lock:
             if key not in _specs:
                 if progress:
                     progress(f"reading the vocabulary of {files.parts[0].name}", 0, 0)
                 vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
-                _specs[key] = _put_together(files, identity, vocabulary)
+                _specs[key] = _put_together(files, identity, stamp, vocabulary)
     return _specs[key]
 
 
-def _put_together(files: ModelFiles, identity: str, vocabulary: Vocabulary) -> ModelSpec:
+def _put_together(
+    files: ModelFiles, identity: str, stamp: str, vocabulary: Vocabulary
+) -> ModelSpec:
     known = files.known or KnownModel(file=files.parts[0].name)
     return ModelSpec(
         name=files.name,
@@ -106,6 +119,8 @@ def _put_together(files: ModelFiles, identity: str, vocabulary: Vocabulary) -> M
         tokenizer=make_tokenizer(vocabulary, files.parts[0]),
         template=_template(files.name, known, vocabulary),
         bos=vocabulary.bos if vocabulary.add_bos and vocabulary.bos >= 0 else None,
+        files=files,
+        stamp=stamp,
     )
 
 

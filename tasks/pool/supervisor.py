@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Literal
 
+from tasks.pool.deaths import HUNG, Death, death, hung_loading
 from tasks.pool.protocol import (
     Alive,
     Cancel,
@@ -105,9 +106,6 @@ class Counters:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
-    queue_s: float = 0.0
-    prefill_s: float = 0.0
-    decode_s: float = 0.0
     busy_s: float = 0.0  # of workers, in steps
     llama_s: float = 0.0  # of these, in llama.cpp
     crashes: int = 0
@@ -122,9 +120,6 @@ class Counters:
             self.prompt_tokens += event.prompt_tokens
             self.cached_tokens += event.cached_tokens
             self.completion_tokens += event.completion_tokens
-            self.queue_s += event.queue_s
-            self.prefill_s += event.prefill_s
-            self.decode_s += event.decode_s
 
 
 class Worker:
@@ -135,8 +130,10 @@ class Worker:
         self.model = model
         self.progress = 0.0
         self.ready = False
+        self.memory_estimate = 0
         self.retired = False
         self.load_failed: LoadFailed | None = None
+        self.died: Death | None = None  # where more is known than its status tells
         self.alive = Alive(busy_s=0.0, llama_s=0.0)
         self.heard_at = perf_counter()
 
@@ -312,12 +309,7 @@ class Supervisor:
             limit_s = self._hung_s if worker.ready else self._load_hung_s
             busy = self._in_flight or not worker.ready
             if busy and perf_counter() - worker.heard_at > limit_s:
-                log.warning("worker %d gave no sign of life", worker.pid)
-                if not worker.ready:
-                    worker.load_failed = LoadFailed(
-                        problem=f"loading it came to a stop at {worker.progress:.0%}",
-                        remedy="See whether its disk answers, or choose another model",
-                    )
+                worker.died = HUNG if worker.ready else hung_loading(worker.progress)
                 worker.kill()
                 return
 
@@ -327,6 +319,7 @@ class Supervisor:
                 worker.progress = event.progress
             case Ready():
                 worker.ready, self._killed_loads = True, 0
+                worker.memory_estimate = event.memory_estimate
                 self._dispatch()
             case LoadFailed():
                 worker.load_failed = event
@@ -373,17 +366,17 @@ class Supervisor:
 
     def _bury(self, worker: Worker, status: int) -> None:
         """Decide what becomes of a dead worker's requests."""
-        log.warning("worker %d of %s ended with status %d", worker.pid, worker.model.name, status)
+        died = worker.died or death(status, loading=not worker.ready)
+        if worker.load_failed is None:
+            name = worker.model.name
+            log.warning("worker %d of %s: %s. %s", worker.pid, name, died.cause, died.remedy)
         if not worker.ready:
-            killed = status == _SIGKILL and worker.load_failed is None
+            killed = status == _SIGKILL and worker.load_failed is None and worker.died is None
             self._killed_loads += killed
             if killed and self._killed_loads < 2:
                 return  # most likely someone else's doing: load once more
             self._killed_loads = 0
-            why = worker.load_failed or LoadFailed(
-                problem=f"llama.cpp ended while loading it (status {status})",
-                remedy="The file may be damaged: get it again, or choose another model",
-            )
+            why = worker.load_failed or LoadFailed(problem=died.cause, remedy=died.remedy)
             self.refuse_all("model_load_failed", why.problem, worker.model, why.remedy)
             return
         self.counters.crashes += 1
@@ -401,11 +394,11 @@ class Supervisor:
         self._pending.extendleft(reversed(retried))
         for ticket in begun:
             if ticket.crashes >= 2:
-                self._refuse(
-                    ticket,
-                    "worker_crashed",
-                    "the worker crashed twice while computing this request",
+                problem = (
+                    f"two workers died while computing request {ticket.request.id}: {died.cause}"
                 )
+                log.warning("%s", problem)
+                self._refuse(ticket, "worker_crashed", problem, died.remedy)
 
     def _refuse(self, ticket: Ticket, code: str, problem: str, remedy: str = "") -> None:
         refused = Refused(id=ticket.request.id, code=code, problem=problem, remedy=remedy)

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
+import psutil
+
 from tasks.errors import ModelError
 from tasks.pool.engine import Engine
 from tasks.pool.protocol import (
@@ -104,12 +106,15 @@ def main() -> int:
     config = decode(sys.stdin.buffer.readline())
     inbox: SimpleQueue[Order] = SimpleQueue()
     threading.Thread(target=read_orders, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    before = psutil.Process().memory_info().rss
     try:
-        runner = ModelRunner(load_model(config, events.loading), config)
+        model = load_model(config, events.loading)
+        runner = ModelRunner(model, config)
     except ModelError as error:
         events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
         os._exit(1)  # the thread that reads stdin would not let it end in peace
-    events.send([Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab)])
+    estimate = before + model.need.total if model.need else 0
+    events.send([Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)])
     serve(Engine(runner), inbox, events)
     return 0
 

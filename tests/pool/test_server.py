@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import httpx
 import psutil
 import pytest
 from filelock import FileLock
+from prometheus_client.parser import text_string_to_metric_families
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import InferenceError, ModelError, StorageError
@@ -62,11 +64,18 @@ class Pool:
         assert status is not None
         return status
 
-    def ended(self, reason: str) -> int:
-        """Return how many requests ended so, by /metrics."""
-        start = f'lectern_requests_total{{finish_reason="{reason}"}} '
-        lines = self.http.get("/metrics").text.splitlines()
-        return sum(int(line.removeprefix(start)) for line in lines if line.startswith(start))
+    def numbers(self) -> dict[str, float]:
+        """Return what /metrics tells, by name and labels."""
+        families = text_string_to_metric_families(self.http.get("/metrics").text)
+        return {
+            " ".join((sample.name, *sample.labels.values())): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def ended(self, reason: str) -> float:
+        """Return how many requests ended so."""
+        return self.numbers().get(f"lectern_requests_total {reason}", 0)
 
     def chat(self, **body: Any) -> httpx.Response:
         body = {"model": self.model, "messages": [HELLO], "max_tokens": 8, **body}
@@ -185,7 +194,15 @@ def test_models_and_metrics_tell_what_was_used(pool: Pool) -> None:
     pool.chat()
 
     assert pool.model in [m["id"] for m in pool.http.get("/v1/models").json()["data"]]
-    assert 'lectern_requests_total{finish_reason="length"}' in pool.http.get("/metrics").text
+    numbers = pool.numbers()
+    assert pool.ended("length")
+    for name in (
+        "lectern_slots", "lectern_prompt_tokens_total", "lectern_completion_tokens_total",
+        "lectern_worker_busy_seconds_total", "lectern_worker_llama_seconds_total",
+        "lectern_queue_seconds_count", "lectern_ttft_seconds_sum", "lectern_e2e_seconds_sum",
+    ):  # fmt: skip
+        assert numbers[name] > 0, name
+    assert numbers["lectern_requests_waiting"] == 0
 
 
 # What is refused.
@@ -226,6 +243,16 @@ def test_a_body_that_is_too_large_is_refused(pool: Pool) -> None:
             "context_length_exceeded",
         ),
         ({"temperature": -1}, 400, "invalid_request"),
+        ({"max_tokens": -5}, 400, "invalid_request"),
+        ({"max_tokens": 10**30}, 400, "context_length_exceeded"),
+        ({"top_k": 10**12}, 400, "invalid_request"),
+        ({"top_p": 7}, 400, "invalid_request"),
+        ({"dry_multiplier": -1}, 400, "invalid_request"),
+        ({"dry_allowed_length": 10**12}, 400, "invalid_request"),
+        ({"frequency_penalty": 1e300}, 400, "invalid_request"),
+        ({"n": 5}, 400, "invalid_request"),
+        ({"grammar": "root ::= root"}, 400, "invalid_grammar"),
+        ({"logit_bias": {"-1": 1}}, 400, "invalid_tokens"),
         ({"messages": []}, 400, "invalid_request"),
         ({"grammar": "root ::= ("}, 400, "invalid_grammar"),
         ({"logit_bias": {"99999": 1}}, 400, "invalid_tokens"),
@@ -240,6 +267,22 @@ def test_a_wrong_request_is_refused_with_a_reason(
     error = response.json()["error"]
     assert (status, code) == (response.status_code, error["code"])
     assert error["message"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"model": 1}'])
+def test_what_is_no_request_is_refused_and_the_pool_goes_on(pool: Pool, content: bytes) -> None:
+    for path in ("/v1/chat/completions", "/v1/completions", "/tokenize"):
+        response = pool.http.post(path, content=content)
+        error = response.json()["error"]
+
+        assert (response.status_code, error["code"]) == (400, "invalid_request")
+        assert (error["type"], bool(error["message"])) == ("invalid_request_error", True)
+    assert pool.chat().status_code == 200
+
+
+@pytest.mark.parametrize("options", [{"seed": 2**70}, {"seed": -3}, {"stop": ["", "x" * 99]}])
+def test_what_is_odd_but_possible_is_done(pool: Pool, options: dict[str, Any]) -> None:
+    assert pool.chat(temperature=0.5, **options).status_code == 200
 
 
 def test_a_full_queue_says_busy_and_when_to_come_again(pool: Pool) -> None:
@@ -333,7 +376,7 @@ def test_a_killed_worker_is_not_noticed_by_clients(pool: Pool) -> None:
 
     assert len(answers) == 6
     assert f":{before}" not in answers[-1].worker
-    assert "lectern_worker_crashes_total 1\n" in pool.http.get("/metrics").text
+    assert pool.numbers()["lectern_worker_crashes_total"] == 1
 
 
 def test_a_file_that_is_no_model_does_not_harm_the_pool(pool: Pool, tmp_path: Path) -> None:
@@ -347,6 +390,43 @@ def test_a_file_that_is_no_model_does_not_harm_the_pool(pool: Pool, tmp_path: Pa
 
 
 # Its life.
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_model_that_changes_under_a_request_is_noticed(
+    pool: Pool, tmp_path: Path, model: Path, stream: bool
+) -> None:
+    """No answer is given for one model's that another may have made; the next is the new one's."""
+    own = tmp_path / "own.gguf"
+    shutil.copy(model, own)
+    body = {"model": str(own), "max_tokens": 400, "ignore_eos": True, "stream": stream}
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(pool.chat, **body)
+        until(lambda: pool.status().running)
+        os.utime(own, (1, 1))
+        answer = asked.result()
+
+    assert '"code":"model_changed"' in answer.text.replace(": ", ":")
+    assert pool.chat(model=str(own)).status_code == 200
+
+
+def test_a_model_that_is_cut_short_under_the_pool_is_named(
+    pool: Pool, tmp_path: Path, model: Path
+) -> None:
+    """Its worker may die of it; the pool does not, and serves the other models."""
+    own = tmp_path / "own.gguf"
+    shutil.copy(model, own)
+    assert pool.chat(model=str(own)).status_code == 200
+    os.truncate(own, 4096)
+
+    def refused() -> bool:  # for some seconds the file is not looked at again
+        return pool.chat(model=str(own)).status_code != 200
+
+    until(refused)
+    error = pool.chat(model=str(own)).json()["error"]
+    assert error["code"].startswith("model_")
+    assert str(own) in error["message"]
+    assert pool.chat().status_code == 200
 
 
 def test_starters_at_once_make_one_pool(own: Settings) -> None:

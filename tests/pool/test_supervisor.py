@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -247,5 +248,50 @@ def test_an_idle_worker_that_dies_is_replaced_at_the_next_request() -> None:
         await until(lambda: supervisor.worker is None)
 
         assert await outcome(supervisor.submit(model("a"), request(ECHO))) == "ok"
+
+    scenario(body)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (signal.SIGILL, r"built for another CPU.*make install.*GGML_NATIVE=OFF"),
+        (signal.SIGSEGV, r"llama.cpp failed \(SIGSEGV\).*lectern doctor"),
+        (signal.SIGBUS, r"cut short.*Get the file again"),
+        (signal.SIGKILL, r"want of memory.*Lower LECTERN_POOL_N_SEQ_MAX"),
+    ],
+)
+def test_the_log_says_why_a_worker_died_and_what_to_do(
+    number: signal.Signals, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what it was at is answered all the same, once."""
+
+    async def body(supervisor: Supervisor) -> None:
+        held = supervisor.submit(model("a"), request(HOLD))
+        await until(lambda: held.begun)
+        other = supervisor.submit(model("a"), request(HOLD))
+        await until(lambda: other.begun)
+        assert supervisor.worker is not None
+        os.kill(supervisor.worker.pid, number)
+        await until(lambda: supervisor.counters.crashes == 1)
+        supervisor.cancel(held)
+        supervisor.cancel(other)
+        assert await outcome(supervisor.submit(model("a"), request(ECHO))) == "ok"
+
+    scenario(body)
+
+    assert re.search(told, caplog.text)
+
+
+def test_what_kills_two_workers_is_refused_by_its_number() -> None:
+    async def body(supervisor: Supervisor) -> None:
+        poison = supervisor.submit(model("a"), request(DIE))
+        events = [event async for event in poison.events()]
+
+        assert isinstance(events[-1], Refused)
+        assert re.match(
+            rf"two workers died while computing request {poison.request.id}: something killed it",
+            events[-1].problem,
+        )
 
     scenario(body)
