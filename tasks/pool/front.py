@@ -68,9 +68,10 @@ class _Loaded:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
-    def is_fresh(self) -> bool:
+    def fresh(self) -> ModelSpec | None:
+        """The spec, if it needs no looking after."""
         lately = time.monotonic() - self.at < _SPEC_FRESH_S
-        return self.spec is not None and lately and self.spec.is_unchanged()
+        return self.spec if self.spec and lately and self.spec.is_unchanged() else None
 
 
 class Specs:
@@ -94,11 +95,11 @@ class Specs:
         """
         loaded = self._known.setdefault(name, _Loaded())
         async with loaded.lock:
-            if not loaded.is_fresh:
+            if (spec := loaded.fresh) is None:
                 loaded.spec = None
-                loaded.spec = await asyncio.to_thread(self._read, name)
+                loaded.spec = spec = await asyncio.to_thread(self._read, name)
                 loaded.at = time.monotonic()
-            return loaded.spec
+            return spec
 
     def _read(self, name: str) -> ModelSpec:
         def progress(_label: str, done: int, total: int) -> None:
