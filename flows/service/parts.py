@@ -48,7 +48,7 @@ def run_worker(settings: Settings) -> int:
     """
     stopping = Stopping()
     try:
-        address = _find_server()
+        address = _find_server(stopping)
         os.environ.update({**client_environment(settings), **address.environment()})
         with working(settings, address, _say) as worker:
             stop = stop_signals(stopping)
@@ -89,9 +89,10 @@ def tell_systemd(state: str) -> None:
             notify.sendto(state.encode(), name.replace("@", "\0", 1))
 
 
-def _find_server() -> ServerAddress:
+def _find_server(stopping: Stopping) -> ServerAddress:
     deadline = time.monotonic() + _SERVER_PATIENCE_S
     while time.monotonic() < deadline:
+        stopping.check()
         address = known_server()
         if address and is_healthy(address):
             return address

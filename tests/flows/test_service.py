@@ -158,7 +158,7 @@ def test_a_schedule_survives_a_reboot(project: Project, tmp_path: Path) -> None:
             worker = stack.enter_context(_started(units["lectern-worker.service"], tmp_path))
             address = read_connection(connection)
             assert address is not None
-            assert is_healthy(address)
+            assert is_healthy(address, 60)
             yield address
             _stop(worker)
             _stop(server)
