@@ -207,9 +207,9 @@ def test_a_book_is_packed_in_seconds() -> None:
     source, segments = document(
         [((f"Chapter {i}",), [sentences(25), sentences(25)]) for i in range(200)]
     )
-    started = time.perf_counter()
+    started = time.process_time()
 
     chunks = chunks_of(source, segments, budget=2500)
 
     assert len(shown(chunks)) == 10_000
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 20

@@ -80,12 +80,12 @@ def test_nothing_is_lost_and_nothing_too_long(text: str, limit: int) -> None:
 
 
 def test_a_huge_line_is_cut_in_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     parts = split_text("x" * 200_000, 100, tokens)
 
     assert len(parts) == 500
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @settings(max_examples=30)

@@ -455,19 +455,19 @@ def test_planning_thousands_of_chunks_is_cheap() -> None:
     plan = plan_of(chapters(2000, paragraphs=1))
     first = plan.requests({})
     done: dict[str, Generation] = {}
-    started = time.perf_counter()
+    started = time.process_time()
     for start in range(0, 2000, 20):
         plan.requests(done)
         done |= {r.key: row_of(r, copy_heads(r)) for r in first[start : start + 20]}
-    level_0 = time.perf_counter() - started
+    level_0 = time.process_time() - started
     while requests := plan.requests(done):
         done |= {r.key: row_of(r, copy_heads(r)) for r in requests}
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(100):
         plan.requests(done)
 
     assert level_0 < 5
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_requests_are_what_their_messages_say() -> None:
