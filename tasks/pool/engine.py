@@ -29,7 +29,7 @@ from tasks.pool.protocol import (
 )
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.sequences import Move, Piece, Sequence, TooLongError
-from tasks.pool.speculation import Drafter, Lookup, Speculator
+from tasks.pool.speculation import Lookup, Speculator
 
 Logits = NDArray[np.float32]
 
@@ -88,12 +88,9 @@ class Engine:
     """Run requests together over one runner.
 
     Use: add() and cancel() at any time between steps; while `busy`, call step().
-
-    Args:
-        drafter: a draft model, to guess beside the looking up that is always there.
     """
 
-    def __init__(self, runner: RunnerLike, drafter: Drafter | None = None) -> None:
+    def __init__(self, runner: RunnerLike) -> None:
         self._runner = runner
         self._scheduler = Scheduler(
             runner.n_seq_max,
@@ -102,8 +99,8 @@ class Engine:
             n_cells=runner.n_cells,
             reuse=runner.can_cut,
         )
-        drafters = [Lookup(), *([drafter] if drafter else [])] if runner.can_cut else []
-        self._speculator = Speculator(drafters, runner.n_outputs_max - runner.n_seq_max)
+        # Where no logits can be had for guesses, there is no room for any.
+        self._speculator = Speculator([Lookup()], runner.n_outputs_max - runner.n_seq_max)
         self._answers: dict[int, Answer] = {}
         self.busy_s = 0.0  # in step()
 

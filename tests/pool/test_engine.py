@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from support.engines import always_guess, make_runner, request, run, steps
 from support.tiny_model import EOG, write_tiny_model
 
 from tasks.errors import ModelError
 from tasks.pool.engine import Engine
-from tasks.pool.loading import load_model
 from tasks.pool.model_runner import ModelRunner
-from tasks.pool.protocol import AnswerEvent, Done, EngineRequest, Refused, Text, WorkerConfig
-from tasks.pool.spec import load_spec
-from tasks.pool.speculation import Payoff
-from tasks.records import Message
-from tasks.settings import Settings
-
-# Batches of different shapes add up floats in different orders. Where the best two logits of
-# every step differ by more than this, the greedy answer must be the same (they reach +-15).
-MARGIN = 0.01
-DEMO_FILE = "lectern-demo-q8_0.gguf"
+from tasks.pool.protocol import Done, Refused, Text
 
 SHARED = list(b"The beginning that all of these prompts share, longer than a copy costs. ")
-_ids = count()
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
-
-
-def make_runner(model: Path, n_seq_max: int, **config: Any) -> ModelRunner:
-    # One thread: a second one only waits for the first with a model this small.
-    whole = WorkerConfig(
-        **{
-            "model_path": str(model),
-            "n_ctx": 512,
-            "n_seq_max": n_seq_max,
-            "n_batch": 64,
-            "n_threads": 1,
-            **config,
-        }
-    )
-    return ModelRunner(load_model(whole), whole)
 
 
 @pytest.fixture(scope="module")
@@ -61,82 +34,6 @@ def runner(model: Path) -> Iterator[ModelRunner]:
 def engine(runner: ModelRunner) -> Engine:
     """A fresh engine: its first admissions clear whatever the slots hold."""
     return Engine(runner)
-
-
-def request(prompt: str | list[int], max_tokens: int = 24, **options: Any) -> EngineRequest:
-    tokens = list(prompt.encode()) if isinstance(prompt, str) else prompt
-    options = {"ignore_eos": True, **options}
-    return EngineRequest(id=next(_ids), prompt=tokens, max_tokens=max_tokens, **options)
-
-
-def run(engine: Engine, *requests: EngineRequest) -> list[Done]:
-    """Answer requests together; return the answers in the requests' order."""
-    for each in requests:
-        assert engine.add(each) is None
-    events: list[AnswerEvent] = []
-    while engine.busy:
-        events += engine.step(lambda _: None)
-    done = {event.id: event for event in events if isinstance(event, Done)}
-    return [done[each.id] for each in requests]
-
-
-def leads(answer: Done) -> list[float]:
-    """Return by how much the best log-probability led, token by token."""
-    tops = [token["top_logprobs"] for token in answer.logprobs]
-    return [top[0]["logprob"] - top[1]["logprob"] for top in tops]
-
-
-def same_up_to_close_calls(alone: list[Done], together: list[Done]) -> float:
-    """Compare answers token by token up to the first lead below MARGIN; return how much of
-    them was compared."""
-    compared = 0
-    for one, other in zip(alone, together, strict=True):
-        close = [at for at, lead in enumerate(leads(one)) if lead <= MARGIN]
-        upto = close[0] if close else len(one.logprobs)
-        compared += upto
-        assert [t["bytes"] for t in one.logprobs[:upto]] == [
-            t["bytes"] for t in other.logprobs[:upto]
-        ]
-    return compared / sum(len(one.logprobs) for one in alone)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("n_seq_max", [4, 8])
-def test_greedy_answers_are_the_same_alone_and_in_a_batch(model: Path, n_seq_max: int) -> None:
-    """For 1, 4 and 8 sequences, wherever the best two logits differ by more than MARGIN."""
-    prompts = [f"Question {n}: {'why ' * (3 * n)}?" for n in range(16)]
-    answers = []
-    for n in (1, n_seq_max):
-        runner = make_runner(model, n)
-        answers.append(run(Engine(runner), *(request(p, logprobs=2) for p in prompts)))
-        runner.close()
-
-    assert same_up_to_close_calls(*answers) > 0.9  # the margin leaves nearly all to compare
-
-
-@pytest.mark.slow
-def test_greedy_answers_of_the_demo_model_are_the_same_alone_and_in_a_batch(
-    config: Settings,
-) -> None:
-    """The same with the model that ships, on numbered lines as the prompts show them."""
-    if not (config.models / DEMO_FILE).exists():
-        pytest.skip(f"{DEMO_FILE} is not there yet")
-    spec = load_spec("demo", config)
-    lines = "\n".join(f"[{n}] Sentence number {n} tells of the year {1900 + n}." for n in (1, 2, 3))
-    task = "Summarise the source in bullets. End each with the numbers it rests on."
-    prompts = [
-        spec.prompt([Message("system", task), Message("user", lines.replace("19", str(n)))])
-        for n in range(17, 25)
-    ]
-    answers = []
-    for n in (1, 4, 8):
-        runner = make_runner(spec.path, n, n_ctx=1024, n_batch=512)
-        asked = (request(p, 40, ignore_eos=False, logprobs=2) for p in prompts)
-        answers.append(run(Engine(runner), *asked))
-        runner.close()
-
-    assert same_up_to_close_calls(answers[0], answers[1]) > 0.5
-    assert same_up_to_close_calls(answers[0], answers[2]) > 0.5
 
 
 def test_a_shared_prefix_is_counted_and_does_not_change_the_answer(
@@ -300,28 +197,12 @@ COPIED = "every name, each figure and whole phrases as they stand in what was as
 COPYING = f'root ::= "{COPIED}"'
 
 
-@pytest.fixture
-def always_guessing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guess in every step, whether it pays or not."""
-    monkeypatch.setattr(Payoff, "is_worth_trying", lambda *_: True)
-
-
-def steps(engine: Engine, *requests: EngineRequest) -> int:
-    """Answer requests together; return how many steps it took."""
-    for each in requests:
-        assert engine.add(each) is None
-    n = 0
-    while engine.busy:
-        engine.step(lambda _: None)
-        n += 1
-    return n
-
-
 @pytest.mark.slow
 def test_what_is_copied_from_the_prompt_takes_fewer_steps(
-    model: Path, always_guessing: None
+    model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is the same: a grammar makes the model copy, as names and figures are copied."""
+    always_guess(monkeypatch)
     taken, texts = [], []
     for n_draft in (0, 32):
         runner = make_runner(model, 2, n_draft=n_draft)
@@ -333,41 +214,6 @@ def test_what_is_copied_from_the_prompt_takes_fewer_steps(
 
     assert texts == [COPIED, COPIED]
     assert taken[1] < taken[0] / 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"temperature": 0.8, "seed": 7}, {"stop": ["ee"]}])
-def test_answers_are_the_same_with_guesses_and_without(
-    model: Path, always_guessing: None, options: dict[str, Any]
-) -> None:
-    """Wherever the best two logits differ by more than MARGIN; with seeds, and stop strings."""
-    prompts = [f"{'again and ' * 12} {n} {'again and ' * n}" for n in range(6)]
-    answers = []
-    for n_draft in (0, 32):
-        runner = make_runner(model, 3, n_draft=n_draft)
-        answers.append(
-            run(Engine(runner), *(request(p, 40, logprobs=2, **options) for p in prompts))
-        )
-        runner.close()
-
-    assert same_up_to_close_calls(*answers) > 0.5
-
-
-@pytest.mark.slow
-def test_answers_are_the_same_however_the_cache_is_laid_out(model: Path) -> None:
-    """Split and unified, with flash attention and without; prefixes are shared in all of them."""
-    prompts = [SHARED + list(f"Question {n}".encode()) for n in range(12)]
-    layouts = [{}, {"kv_unified": True}, {"flash_attn": "on"}, {"kv_unified": True, "n_draft": 0}]
-    answers = []
-    for layout in layouts:
-        runner = make_runner(model, 4, **layout)
-        engine = Engine(runner)
-        answers.append(run(engine, *(request(p, 12, logprobs=2) for p in prompts)))
-        runner.close()
-
-    for other in answers[1:]:
-        assert same_up_to_close_calls(answers[0], other) > 0.9
-        assert sum(answer.cached_tokens > len(SHARED) // 2 for answer in other) >= 11
 
 
 @pytest.mark.slow

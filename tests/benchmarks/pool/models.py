@@ -36,10 +36,19 @@ def make_model(
     else:
         whole = make_model(folder, shape, F16, say)
         say(f"quantizing {path.name}")
-        command = [sys.executable, str(_QUANTIZE), str(whole), str(partial), quantization]
-        subprocess.run(command, check=True, capture_output=True)
+        quantize(whole, partial, quantization)
     partial.replace(path)
     return path
+
+
+def quantize(source: Path, target: Path, quantization: str) -> None:
+    """Quantize a model by llama.cpp.
+
+    Raises:
+        subprocess.CalledProcessError: it can't.
+    """
+    command = [sys.executable, str(_QUANTIZE), str(source), str(target), quantization]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def drop_whole(folder: Path, shape: Shape) -> None:

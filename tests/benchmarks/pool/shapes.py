@@ -57,8 +57,12 @@ def word(token: int) -> str:
     return f"w{token}"
 
 
-def write_model(path: Path, shape: Shape) -> None:
-    """Write the model in f16. All blocks share one set of random weights in memory."""
+def write_model(path: Path, shape: Shape, block_scale: float = _BLOCK_SCALE) -> None:
+    """Write the model in f16. All blocks share one set of random weights in memory.
+
+    Args:
+        block_scale: of their weights; beyond about 0.03 answers depend on all of the context.
+    """
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_name(f"random-{shape.name}")
     writer.add_context_length(shape.context_length)
@@ -71,7 +75,7 @@ def write_model(path: Path, shape: Shape) -> None:
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     _add_vocabulary(writer, shape.vocabulary)
-    for name, tensor in _tensors(shape):
+    for name, tensor in _tensors(shape, block_scale):
         writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -100,12 +104,12 @@ def _byte_tokens() -> list[str]:
     return [chr(byte if byte in printable else next(others)) for byte in range(256)]
 
 
-def _tensors(shape: Shape) -> Iterator[tuple[str, NDArray[np.generic]]]:
+def _tensors(shape: Shape, block_scale: float) -> Iterator[tuple[str, NDArray[np.generic]]]:
     rng = np.random.default_rng(0)
     d, ff = shape.embedding_length, shape.feed_forward_length
     kv = shape.head_count_kv * (d // shape.head_count)
 
-    def weights(rows: int, columns: int, scale: float = _BLOCK_SCALE) -> Matrix:
+    def weights(rows: int, columns: int, scale: float = block_scale) -> Matrix:
         return (rng.standard_normal((rows, columns), np.float32) * np.float32(scale)).astype(
             np.float16
         )
