@@ -52,6 +52,11 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 _PATIENCE = 4  # pauses to what an update takes
+_COVERAGE = (
+    "What became of each source's segments (left out: by rule, such as tables of contents), and of "
+    "its calls of the model (known: answered before, so not asked)."
+)
+_TOKENS = "Calls of the model, their tokens (cached: of the prompt's), and tokens a second."
 _FILE_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\(file:[^)]*\)")
 
 
@@ -166,10 +171,10 @@ def for_a_web_page(summary: str, places: Sequence[str]) -> str:
 
 def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
     """Show how each source ended, what failed, and what the run cost."""
-    _table("coverage", "What became of each source's segments.", coverage_table(outcomes))
+    _table("coverage", _COVERAGE, coverage_table(outcomes))
     _table("failures", "What failed or was left out, and what to do.", failure_table(outcomes))
     if statistics.calls:
-        _table("tokens", "Calls of the model and their tokens.", token_table(statistics))
+        _table("tokens", _TOKENS, token_table(statistics))
         _table("latencies", "Seconds of a call, as the pool measured.", latency_table(statistics))
 
 

@@ -1,13 +1,20 @@
 """The tables on a run's page: how each source ended, what failed, what the calls cost.
 
-Owns their columns and words. Pure: rows of text, as Prefect's UI shows them.
+Owns their columns and words. Pure: rows of text, as Prefect's UI shows them: it does not break a
+cell's line, and hides what is wider than the page. So cells are broken here, and columns few and
+short, that a window of 1280 pixels holds them all.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from flows.rounds import Outcome
 from tasks.errors import PipelineError
@@ -28,8 +35,9 @@ _LATENCIES = {
     "tpot_s": "for a further token",
     "e2e_s": "in all",
 }
-# Characters: Prefect's UI does not break a cell's line, and hides what is wider than the page.
-_NAME = 24
+_NAME, _TEXT = 20, 34  # letters wide; a Chinese character is two
+_CODE = re.compile(r"`[^`]+`")
+_UNBROKEN = "\ue000"  # for a space that stays
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
@@ -54,30 +62,34 @@ def latency_table(statistics: Statistics) -> list[Row]:
 
 def failure_table(outcomes: Sequence[Outcome]) -> list[Row]:
     """Return a row for all that failed or was left out, with what to do; or one that says so."""
-    rows = [row for outcome in outcomes for row in _failures(outcome)]
-    return rows or [_failure("all of them", "nothing failed and nothing was left out", "")]
+    rows = [
+        {"source": _name(outcome.uri)} | {name: _broken(text) for name, text in row.items()}
+        for outcome in outcomes
+        for row in _failures(outcome)
+    ]
+    nothing = "nothing failed and nothing was left out"
+    return rows or [{"source": "all of them"} | _failure(nothing, "")]
 
 
 def warning_lines(outcome: Outcome) -> list[str]:
     """Return what failed or was left out of a source, each with what to do, in a line."""
     if not (outcome.failed or outcome.warnings):
         return []
-    return [str(PipelineError(*row.values())) for row in _failures(outcome)]
+    name = short_name(outcome.uri)
+    return [str(PipelineError(name, *row.values())) for row in _failures(outcome)]
 
 
 def _coverage_row(outcome: Outcome) -> Row:
     # The same columns for all: Prefect's UI shows those of the first row. What matters comes first.
     cover = outcome.document.coverage if outcome.document else Coverage()
     return {
-        "source": short_name(outcome.uri, _NAME),
+        "source": _name(outcome.uri),
         "result": _result(outcome),
         "failed": f"{cover.failed:,}",
-        "segments": f"{cover.total:,}",
-        "summarised": f"{cover.ok:,}",
-        "on a second try": f"{cover.repaired:,}",
-        "left out by rule": f"{cover.kept:,}",
-        "asked for": f"{outcome.asked:,}",
-        "known before": f"{outcome.from_ledger:,}",
+        "summarised": f"{cover.ok + cover.repaired:,}",
+        "left out": f"{cover.kept:,}",
+        "asked": f"{outcome.asked:,}",
+        "known": f"{outcome.from_ledger:,}",
     }
 
 
@@ -85,7 +97,7 @@ def _result(outcome: Outcome) -> str:
     if outcome.failed:
         return "failed"
     if outcome.twin:
-        return f"same content as {short_name(outcome.twin, _NAME)}"
+        return f"same as\n{_name(outcome.twin)}"
     return "with warnings" if outcome.warnings else "ok"
 
 
@@ -94,12 +106,12 @@ def _token_row(row: CallStatistics) -> Row:
         "task": row.task,
         "calls": f"{row.calls:,}",
         "failed": f"{row.failed:,}",
-        "further attempts": f"{row.retries:,}",
-        "prompt tokens": f"{row.prompt_tokens:,}",
-        "of these cached": f"{row.cached_tokens:,}",
-        "completion tokens": f"{row.completion_tokens:,}",
-        "prompt tokens/s": _number(row.prompt_tokens_per_s, 0),
-        "completion tokens/s": _number(row.completion_tokens_per_s, 0),
+        "retries": f"{row.retries:,}",
+        "prompt": f"{row.prompt_tokens:,}",
+        "cached": f"{row.cached_tokens / max(row.prompt_tokens, 1):.0%}",
+        "answer": f"{row.completion_tokens:,}",
+        "prompt/s": _number(row.prompt_tokens_per_s, 0),
+        "answer/s": _number(row.completion_tokens_per_s, 0),
     }
 
 
@@ -114,20 +126,19 @@ def _latency_cells(calls: Sequence[CallStatistics], name: str) -> Row:
 
 
 def _failures(outcome: Outcome) -> Iterator[Row]:
-    name = short_name(outcome.uri, _NAME)
     source = outcome.source
     if outcome.error:
-        yield _failure(name, _problem(outcome.uri, outcome.error, outcome.remedy), outcome.remedy)
+        yield _failure(_problem(outcome.uri, outcome.error, outcome.remedy), outcome.remedy)
     elif source and source.error and not outcome.twin:
-        yield _failure(name, _problem(outcome.uri, source.error, source.remedy), source.remedy)
+        yield _failure(_problem(outcome.uri, source.error, source.remedy), source.remedy)
     n_cut = 0
     for flaw, times in Counter(outcome.flaws).items():
         if flaw.kind == "notes_cut":
             n_cut += times
         else:
-            yield _failure(name, _flaw(flaw), _OTHER_MODEL)
+            yield _failure(_flaw(flaw), _OTHER_MODEL)
     if n_cut:
-        yield _failure(name, f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
+        yield _failure(f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
 
 
 def _flaw(flaw: Flaw) -> str:
@@ -138,8 +149,21 @@ def _flaw(flaw: Flaw) -> str:
     return f"the notes on {where} stand unmerged ({flaw.reason})"
 
 
-def _failure(source: str, what: str, remedy: str) -> Row:
-    return {"source": source, "what happened": what, "what to do": remedy}
+def _failure(what: str, remedy: str) -> Row:
+    return {"what happened": what, "what to do": remedy}
+
+
+def _name(uri: str) -> str:
+    """Return a source's name, shorter the wider its characters are."""
+    name = short_name(uri, _NAME)
+    return short_name(uri, _NAME * len(name) // max(cell_len(name), 1))
+
+
+def _broken(text: str) -> str:
+    """Break a cell's text into lines; a command in it stays in one."""
+    kept = _CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text)
+    lines = Text(kept).wrap(Console(width=_TEXT), _TEXT)
+    return "\n".join(line.plain.strip() for line in lines).replace(_UNBROKEN, " ")
 
 
 def _problem(uri: str, error: str, remedy: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rich.cells import cell_len
+
 from flows.artifacts import for_a_web_page
 from flows.rounds import Outcome
 from flows.run_tables import coverage_table, failure_table, latency_table, token_table
@@ -45,10 +47,27 @@ def test_each_failure_has_its_remedy_beside_it() -> None:
 
     assert rows[0] == ("b.pdf", "does not exist", "Check the path")
     assert rows[1] == ("a.pdf", "no text on page 2", "Run ocrmypdf")
-    assert rows[2][1] == "no usable notes on pages 3–7 (empty, truncated)"
-    assert rows[3][1] == "the notes on page iv stand unmerged (loop)"
-    assert rows[4][1] == "2 of the merges saw only a part of the notes"
+    assert [each[1].replace("\n", " ") for each in rows[2:]] == [
+        "no usable notes on pages 3–7 (empty, truncated)",
+        "the notes on page iv stand unmerged (loop)",
+        "2 of the merges saw only a part of the notes",
+    ]
     assert all(remedy for _, _, remedy in rows)
+
+
+def test_a_cell_is_never_wider_than_its_column() -> None:
+    """The UI breaks no line; a command stays in one, so that it can be copied."""
+    name = "/books/用小望远镜看星空：给没有赤道仪的爱好者的入门指南（第二版，修订）.pdf"
+    remedy = "Get a fresh copy of it, or try `qpdf in.pdf out.pdf` and use out.pdf"
+    outcome = Outcome(name, error=f"{name}: is no text at all{'!' * 50}. {remedy}.", remedy=remedy)
+
+    [row] = failure_table([outcome])
+    lines = {column: cell.split("\n") for column, cell in row.items()}
+
+    assert max(map(cell_len, lines.pop("source"))) <= 20
+    assert max(cell_len(line) for each in lines.values() for line in each) <= 34
+    assert any("`qpdf in.pdf out.pdf`" in line for line in lines["what to do"])
+    assert " ".join(lines["what to do"]) == remedy
 
 
 def test_a_run_without_failures_says_so() -> None:
@@ -71,9 +90,9 @@ def test_coverage_names_how_each_source_ended() -> None:
     rows = coverage_table(outcomes)
 
     assert [row["result"] for row in rows] == [
-        "ok", "same content as a.pdf", "failed", "with warnings", "with warnings", "failed",
+        "ok", "same as\na.pdf", "failed", "with warnings", "with warnings", "failed",
     ]  # fmt: skip
-    assert rows[0]["segments"] == "1,240"
+    assert (rows[0]["summarised"], rows[0]["left out"]) == ("1,234", "6")
     assert len({tuple(row) for row in rows}) == 1
     assert [row["source"] for row in rows] == [f"{name}.pdf" for name in "abcdef"]
 
@@ -94,7 +113,7 @@ def test_tokens_and_latencies_are_told_by_task(tmp_path: Path) -> None:
     tokens = {row["task"]: row for row in token_table(found)}
     latencies = {row["seconds"]: row for row in latency_table(found)}
 
-    assert tokens["all"]["prompt tokens"] == "20,000"
+    assert tokens["all"]["prompt"] == "20,000"
     assert (tokens["summarize"]["calls"], tokens["merge"]["calls"]) == ("19", "1")
     assert latencies["in all"]["summarize, p50"] == "10.00"
     assert latencies["in all"]["summarize, p95"] == "18.10"
