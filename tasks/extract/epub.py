@@ -1,7 +1,7 @@
 """EPUB books to blocks: the chapters in the order in which the book lists them.
 
-Owns the way from the container to the package to its spine, and the names that the table of
-contents gives to chapters without a heading. What a chapter shows is HTML's business.
+Owns the way from the container to the package to its spine, and which chapters get the headings
+that only the table of contents has. What a chapter shows is HTML's business.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import codecs
 import posixpath
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import partial
+from itertools import chain, pairwise
 from urllib.parse import unquote, urldefrag
 from xml.etree import ElementTree
 
@@ -18,6 +20,7 @@ from tasks.errors import SourceError
 from tasks.extract.archive import Archive, open_archive
 from tasks.extract.characters import clean
 from tasks.extract.decoding import declared_by_html, decode
+from tasks.extract.epub_contents import Names, read_names
 from tasks.extract.html_text import blocks_of
 from tasks.extract.pieces import Parsed, is_title
 from tasks.extract.unpaged import Block, to_parsed
@@ -34,14 +37,14 @@ class _Package:
 
     Attributes:
         spine: the files of its chapters, in reading order; lost: those that it does not hold.
-        names: of chapters, by their file, as the table of contents has them.
+        names: of chapters and their parts, as the table of contents has them.
     """
 
     title: str
     language: str
     spine: tuple[str, ...]
     lost: tuple[str, ...]
-    names: Mapping[str, str]
+    names: Names
 
 
 def parse_epub(data: bytes) -> Parsed:
@@ -108,37 +111,42 @@ def _resolve(archive: Archive, base: str, href: str) -> str:
     return unquote(target)
 
 
-def _names(archive: Archive, navigation: list[str]) -> dict[str, str]:
-    """Return the first name that the table of contents has for each file."""
-    names: dict[str, str] = {}
+def _names(archive: Archive, navigation: list[str]) -> Names:
+    names: dict[str, dict[str, Block]] = {}
     for path in navigation:
-        try:
-            root = _tree(archive, path)
-        except (KeyError, ElementTree.ParseError):
-            continue
-        for point in root.iterfind(f".//{_ANY}navPoint"):
-            content, label = point.find(f"{_ANY}content"), point.findtext(f".//{_ANY}text")
-            if content is not None:
-                file = _resolve(archive, path, content.get("src", ""))
-                names.setdefault(file, clean(label or ""))
-        for link in root.iterfind(f".//{_ANY}a"):
-            file = _resolve(archive, path, link.get("href", ""))
-            names.setdefault(file, clean("".join(link.itertext())))
+        with suppress(KeyError, ElementTree.ParseError):
+            read_names(_tree(archive, path), partial(_resolve, archive, path), names)
     return names
 
 
 def _chapters(archive: Archive, package: _Package) -> Iterator[list[Block]]:
     for path in package.spine:
         data = archive.read(path)
-        yield _named(blocks_of(decode(data, declared_by_html(data))), package.names.get(path, ""))
+        text = decode(data, declared_by_html(data))
+        blocks = blocks_of(text)
+        names = package.names.get(path)
+        if names and not any(block.role == "heading" for block in blocks):
+            blocks = _named(blocks_of(text, names), names)
+        yield blocks
 
 
-def _named(blocks: list[Block], name: str) -> list[Block]:
-    """Give a chapter without a heading the name that the table of contents has for it."""
-    if not name or not blocks or any(block.role == "heading" for block in blocks):
-        return blocks
-    repeated = clean(blocks[0].text).casefold() == name.casefold()
-    return [Block(name, "heading", 1), *blocks[repeated:]]
+def _named(blocks: list[Block], names: Mapping[str, Block]) -> list[Block]:
+    """Give a chapter without headings those of the table of contents, each once.
+
+    An only one is the chapter's, wherever in it the reference points.
+    """
+    first = names.get("") or (next(iter(names.values())) if len(names) == 1 else None)
+    if first and blocks:
+        blocks = [first, *(block for block in blocks if block is not first)]
+    return blocks[:1] + [
+        block
+        for before, block in pairwise(blocks)
+        if not (before.role == "heading" and _same(before, block))
+    ]
+
+
+def _same(one: Block, other: Block) -> bool:
+    return clean(one.text).casefold() == clean(other.text).casefold()
 
 
 def _refuse_encrypted(archive: Archive, spine: tuple[str, ...]) -> None:

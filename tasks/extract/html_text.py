@@ -7,8 +7,9 @@ become text. The tree is Lexbor's, as browsers build it; the walk goes as deep a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
+from types import MappingProxyType
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -54,13 +55,19 @@ def parse_html(text: str) -> Parsed:
     return to_parsed(blocks, _title(page, blocks), language)
 
 
-def blocks_of(text: str) -> list[Block]:
-    """Return the blocks of a page or of a part of one."""
-    return list(read_blocks(LexborHTMLParser(_as_html(text))))
+def blocks_of(text: str, named: Mapping[str, Block] = MappingProxyType({})) -> list[Block]:
+    """Return the blocks of a page or of a part of one.
+
+    Args:
+        named: blocks that stand before the element with this id, though the page has them not.
+    """
+    return list(read_blocks(LexborHTMLParser(_as_html(text)), named))
 
 
-def read_blocks(page: LexborHTMLParser) -> Iterator[Block]:
-    return _Reader().read(page.root) if page.root is not None else iter(())
+def read_blocks(
+    page: LexborHTMLParser, named: Mapping[str, Block] = MappingProxyType({})
+) -> Iterator[Block]:
+    return _Reader(named).read(page.root) if page.root is not None else iter(())
 
 
 def _as_html(text: str) -> str:
@@ -91,7 +98,8 @@ def _title(page: LexborHTMLParser, blocks: list[Block]) -> str:
 class _Reader:
     """Walks a tree and gathers text until a block ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Mapping[str, Block]) -> None:
+        self._named = dict(named)
         self._text: list[str] = []
         self._ready: list[Block] = []
         self._row = 0  # the id of a table's, whose cells are one line
@@ -129,6 +137,8 @@ class _Reader:
         tag = node.tag or ""
         if not node.is_element_node or tag in NOT_SHOWN or _is_hidden(node, tag):
             return False
+        if self._named:
+            self._name(node)
         if tag == "br":
             self._text.append("\n")
         elif tag in _APART:
@@ -146,6 +156,14 @@ class _Reader:
         elif tag in _BLOCKS or tag in _HEADINGS:
             self._part()
         return True
+
+    def _name(self, node: LexborNode) -> None:
+        """Put the block before an element that only its id asks for."""
+        attributes = node.attributes
+        for anchor in (attributes.get("id"), attributes.get("name")):
+            if anchor and (block := self._named.pop(anchor, None)):
+                self._end("lines" if self._pre or self._row else "text")
+                self._ready.append(block)
 
     def _leave(self, node: LexborNode) -> None:
         if not node.is_element_node:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from support.books import docx, epub, zipped
+from support.books import docx, docx_with_notes, epub, zipped
 from support.pdfs import drawn, paragraph
 
 from tasks.extract import Extracted
@@ -116,6 +116,18 @@ def test_word_is_read_in_order(read: Read) -> None:
     ]
 
 
+def test_a_word_documents_notes_are_read_and_its_comments_not(read: Read) -> None:
+    """As the README says; what was deleted is not there, what was put in is."""
+    runs = "<w:r><w:t>It runs.</w:t></w:r>"
+    runs += "".join(f'<w:r><w:{kind}Reference w:id="2"/></w:r>' for kind in ("footnote", "endnote"))
+    runs += "<w:ins><w:r><w:t> It stops.</w:t></w:r></w:ins>"
+    runs += "<w:del><w:r><w:delText> It waits.</w:delText></w:r></w:del>"
+    runs += '<w:r><w:commentReference w:id="2"/></w:r>'
+    got = read(docx_with_notes(runs, ["footnote", "endnote", "comment"]), "a.docx")
+
+    assert texts(got) == ["It runs.[1][2]", "It stops.", "The footnote.", "The endnote."]
+
+
 def test_an_epub_is_read_in_the_order_of_its_spine(read: Read) -> None:
     """Its contents are not repeated, but name the chapters that have no heading."""
     point = "<navPoint><navLabel><text>The Second</text></navLabel><content src='a.xhtml#x'/>"
@@ -131,6 +143,46 @@ def test_an_epub_is_read_in_the_order_of_its_spine(read: Read) -> None:
         "la",
     )
     assert texts(got) == ["First", "It runs.", "The Second", "It stops."]
+
+
+def _point(label: str, source: str, *inner: str) -> str:
+    return (
+        f"<navPoint><navLabel><text>{label}</text></navLabel><content src='{source}'/>"
+        f"{''.join(inner)}</navPoint>"
+    )
+
+
+def test_parts_that_only_the_contents_name_have_their_headings(read: Read) -> None:
+    """By anchors in a file, each at its depth; what the page prints as one is not doubled."""
+    ncx = _point("One", "a.xhtml#one", _point("A Part", "a.xhtml#part%201")) + _point(
+        "Two", "a.xhtml#two"
+    )
+    page = "<p>Before.</p><p id='one'>ONE</p><p>It runs.</p><div><a id='part 1'/>It stops.</div>"
+    page += "<p>It waits. <a name='two'></a>Two</p><p>It goes.</p>"
+    got = read(
+        epub({"a.xhtml": f"<?xml version='1.0'?><html><body>{page}</body></html>"}, ncx), "a.epub"
+    )
+
+    assert [(s.text, s.kind, s.heading_path) for s in got.segments] == [
+        ("Before.", "sentence", ()),
+        ("One", "heading", ("One",)),
+        ("It runs.", "sentence", ("One",)),
+        ("A Part", "heading", ("One", "A Part")),
+        ("It stops.", "sentence", ("One", "A Part")),
+        ("It waits.", "sentence", ("One", "A Part")),
+        ("Two", "heading", ("Two",)),
+        ("It goes.", "sentence", ("Two",)),
+    ]
+
+
+def test_the_contents_of_epub_3_name_parts_too(read: Read) -> None:
+    navigation = "<nav><ol><li><a href='a.xhtml#x'>One</a><ol><li><a href='a.xhtml#y'>Sub</a></li>"
+    navigation += "</ol></li></ol></nav>"
+    book = epub({"a.xhtml": "<p id='x'>It runs.</p><p id='y'>It stops.</p>"}, ncx=navigation)
+
+    assert [s.heading_path for s in read(book, "a.epub").segments] == [
+        ("One",), ("One",), ("One", "Sub"), ("One", "Sub"),
+    ]  # fmt: skip
 
 
 def _drm(algorithm: str) -> bytes:

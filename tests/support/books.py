@@ -66,14 +66,52 @@ def docx(paragraphs: Sequence[tuple[str, str]]) -> bytes:
         f'<w:p><w:pPr><w:pStyle w:val="{style}"/></w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>'
         for style, text in paragraphs
     )
-    document = (
-        '<?xml version="1.0"?><w:document xmlns:w="http://schemas.openxmlformats.org/'
-        f'wordprocessingml/2006/main"><w:body>{body}</w:body></w:document>'
-    )
     return zipped(
         {
             "[Content_Types].xml": _TYPES,
             "_rels/.rels": _RELATIONS,
-            "word/document.xml": document,
+            "word/document.xml": _word("document", f"<w:body>{body}</w:body>"),
         }
+    )
+
+
+def docx_with_notes(runs: str, kinds: Sequence[str]) -> bytes:
+    """A Word document of one paragraph, and a note of each kind: footnote, endnote, comment.
+
+    Args:
+        runs: the paragraph's, in WordprocessingML; notes have the id 2.
+    """
+    types = "".join(
+        f'<Override PartName="/word/{kind}s.xml" ContentType="application/vnd.openxmlformats-'
+        f'officedocument.wordprocessingml.{kind}s+xml"/>'
+        for kind in kinds
+    )
+    relations = "".join(
+        f'<Relationship Id="{kind}" Target="{kind}s.xml" Type="http://schemas.openxmlformats.org/'
+        f'officeDocument/2006/relationships/{kind}s"/>'
+        for kind in kinds
+    )
+    notes = {
+        f"word/{kind}s.xml": _word(
+            f"{kind}s",
+            f'<w:{kind} w:id="2"><w:p><w:r><w:t>The {kind}.</w:t></w:r></w:p></w:{kind}>',
+        )
+        for kind in kinds
+    }
+    return zipped(
+        {
+            "[Content_Types].xml": _TYPES.replace("</Types>", f"{types}</Types>"),
+            "_rels/.rels": _RELATIONS,
+            "word/_rels/document.xml.rels": _RELATIONS.partition("<Relationship ")[0]
+            + f"{relations}</Relationships>",
+            "word/document.xml": _word("document", f"<w:body><w:p>{runs}</w:p></w:body>"),
+            **notes,
+        }
+    )
+
+
+def _word(kind: str, content: str) -> str:
+    return (
+        f'<?xml version="1.0"?><w:{kind} xmlns:w="http://schemas.openxmlformats.org/'
+        f'wordprocessingml/2006/main">{content}</w:{kind}>'
     )
