@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .machine import watched
 from .peers.measured import Peer
 from .places import Places
 from .scenarios import Scenario, make_peers
@@ -78,6 +77,6 @@ def _round(plan: Plan, number: int, places: Places, listener: Listener) -> Round
 
 
 def _sample(peer: Peer, warm_up: Request, requests: Sequence[Request]) -> Sample:
-    with watched() as seen:
-        measured = peer.measure(warm_up, requests)
-    return Sample(measured.seconds, measured.seen, seen.others, seen.stolen, seen.load)
+    measured = peer.measure(warm_up, requests)
+    by = measured.disturbance
+    return Sample(measured.seconds, measured.seen, by.others, by.stolen, by.load)

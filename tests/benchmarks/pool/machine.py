@@ -7,7 +7,7 @@ import platform
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,34 +54,48 @@ class Disturbance:
         others: taken by processes that are not ours.
         stolen: that the host gave to other machines.
         load: the load average when the measurement began.
+        pids: ours, with their children; the seconds of the processor that each had before.
     """
 
     others: float = 0.0
     stolen: float = 0.0
     load: float = 0.0
+    pids: dict[int, float] = field(default_factory=dict)
 
 
 @contextmanager
-def watched() -> Iterator[Disturbance]:
-    """Fill in a Disturbance at the end of a block that has ended all children it started."""
-    seen = Disturbance(load=os.getloadavg()[0])
-    before, ours = psutil.cpu_times(), _ours()
+def watched(*pids: int) -> Iterator[Disturbance]:
+    """Fill in a Disturbance at the end of a block.
+
+    Args:
+        pids: of processes that are ours beside this one and the children that end meanwhile. Those
+            that the block starts it adds to the Disturbance's, with 0 seconds.
+    """
+    seen = Disturbance(load=os.getloadavg()[0], pids={pid: _cpu_of(pid) for pid in pids})
+    before, ours = psutil.cpu_times(), _own_cpu()
     yield seen
     after = psutil.cpu_times()
     total = sum(after) - sum(before)
-    if total <= 0:
-        return
-    idle = _idle(after) - _idle(before)
-    seen.stolen = (getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)) / total
-    seen.others = max(0.0, 1 - seen.stolen - (idle + _ours() - ours) / total)
+    ours = _own_cpu() - ours + sum(_cpu_of(pid) - had for pid, had in seen.pids.items())
+    if total > 0:
+        idle = _idle(after) - _idle(before)
+        seen.stolen = (getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)) / total
+        seen.others = max(0.0, 1 - seen.stolen - (idle + ours) / total)
 
 
 def _idle(times: object) -> float:
     return sum(getattr(times, name, 0.0) for name in ("idle", "iowait"))
 
 
-def _ours() -> float:
+def _own_cpu() -> float:
     return sum(
         used.ru_utime + used.ru_stime
         for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
+
+
+def _cpu_of(pid: int) -> float:
+    """Return the seconds that a process and its children have had."""
+    process = psutil.Process(pid)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(one.user + one.system for one in times)

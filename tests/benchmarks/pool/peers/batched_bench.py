@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..machine import watched
 from ..tuned import Tuned
 from ..work import Kind, Request, total_out, total_prompt
 from .measured import Measured, PeerError
@@ -34,11 +35,12 @@ class BatchedBench:
 
     def measure(self, warm_up: Request, requests: Sequence[Request]) -> Measured:
         prompt = self.kind.shared + self.kind.own
-        rates, _ = _run(self.binary, self.model, self.tuned, prompt, self.kind.out)
+        with watched() as by:
+            rates, _ = _run(self.binary, self.model, self.tuned, prompt, self.kind.out)
         computed = total_prompt(requests) - (len(requests) - 1) * self.kind.shared
         prefill, decode = float(rates["speed_pp"]), float(rates["speed_tg"])
         seconds = computed / prefill + total_out(requests) / decode
-        return Measured(seconds, {"prefill tokens/s": prefill, "decode tokens/s": decode})
+        return Measured(seconds, by, {"prefill tokens/s": prefill, "decode tokens/s": decode})
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,12 @@ class LoadTime:
     n_ctx: int
 
     def measure(self, warm_up: Request, requests: Sequence[Request]) -> Measured:
-        _, said = _run(self.binary, self.model, self.tuned, 1, 1, n_ctx=self.n_ctx)
+        with watched() as by:
+            _, said = _run(self.binary, self.model, self.tuned, 1, 1, n_ctx=self.n_ctx)
         found = _LOADED.search(said)
         if not found:
             raise PeerError(f"{self.name} does not say its load time")
-        return Measured(float(found[1]) / 1000)
+        return Measured(float(found[1]) / 1000, by)
 
 
 def _run(

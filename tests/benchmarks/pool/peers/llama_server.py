@@ -6,12 +6,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from ..machine import watched
 from ..tuned import Tuned
 from ..work import Request
 from .measured import Measured, PeerError
@@ -41,16 +42,25 @@ class LlamaServer:
     from_start: bool = False
 
     def measure(self, warm_up: Request, requests: Sequence[Request]) -> Measured:
-        start = time.perf_counter()
-        with self._running() as server:
-            if self.from_start:
-                server.answer(requests)
-                return Measured(time.perf_counter() - start)
+        if self.from_start:
+            return self._started(requests)
+        with self._running() as (server, pid):
             server.answer([warm_up])
-            return Measured(server.answer(requests))
+            with watched(pid) as by:
+                seconds = server.answer(requests)
+            return Measured(seconds, by)
+
+    def _started(self, requests: Sequence[Request]) -> Measured:
+        with ExitStack() as stack, watched() as by:  # watched until it is stopped
+            start = time.perf_counter()
+            server, pid = stack.enter_context(self._running())
+            server.answer(requests)
+            seconds = time.perf_counter() - start
+            by.pids[pid] = 0.0
+        return Measured(seconds, by)
 
     @contextmanager
-    def _running(self) -> Iterator[Server]:
+    def _running(self) -> Iterator[tuple[Server, int]]:
         port = _free_port()
         n_seq = self.tuned.n_seq_max
         command = [
@@ -65,7 +75,7 @@ class LlamaServer:
         server = Server(self.name, f"http://127.0.0.1:{port}", self.model.name)
         try:
             self._wait(process, server.url)
-            yield server
+            yield server, process.pid
         finally:
             process.terminate()
             try:

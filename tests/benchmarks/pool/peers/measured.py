@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ..machine import Disturbance
 from ..work import Request
 
 
@@ -15,9 +16,10 @@ class PeerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds for the whole batch, and by name what else was seen meanwhile."""
+    """Seconds for the whole batch, who disturbed, and by name what else was seen meanwhile."""
 
     seconds: float
+    disturbance: Disturbance
     seen: dict[str, float] = field(default_factory=dict)
 
 

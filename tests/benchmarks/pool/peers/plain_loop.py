@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..machine import watched
 from ..work import Request
 from .measured import Measured, PeerError, check
 
@@ -37,11 +38,12 @@ class PlainLoop:
         asked = requests[: max(2, self.sample)]
         with self._running() as process:
             _ask(process, [warm_up])
-            answers = _ask(process, asked)
+            with watched(process.pid) as by:
+                answers = _ask(process, asked)
         for request, (_, text) in zip(asked, answers, strict=True):
             check(self.name, request, text)
         first, *others = (seconds for seconds, _ in answers)
-        return Measured(first + (len(requests) - 1) * statistics.mean(others))
+        return Measured(first + (len(requests) - 1) * statistics.mean(others), by)
 
     @contextmanager
     def _running(self) -> Iterator[subprocess.Popen[str]]:

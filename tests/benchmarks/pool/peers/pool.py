@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import psutil
 from tasks.pool.lifecycle import ensure_pool, pool_status, stop_pool
 from tasks.settings import Settings
 
+from ..machine import watched
 from ..work import Request
 from .measured import Measured, PeerError
 from .over_http import Server
@@ -59,15 +60,22 @@ class Pool:
         if self.from_start:
             with self._running(config) as server:  # what it keeps of a model is there from now on
                 server.answer([warm_up])
-        start = time.perf_counter()
+            return self._started(config, requests)
         with self._running(config) as server:
-            if self.from_start:
-                server.answer(requests)
-                return Measured(time.perf_counter() - start)
             server.answer([warm_up])
             before = _seen(config, server)
-            seconds = server.answer(requests)
-            return Measured(seconds, _taken_apart(before, _seen(config, server), seconds))
+            with watched(before.pid) as by:
+                seconds = server.answer(requests)
+            return Measured(seconds, by, _taken_apart(before, _seen(config, server), seconds))
+
+    def _started(self, config: Settings, requests: Sequence[Request]) -> Measured:
+        with ExitStack() as stack, watched() as by:  # watched until it is stopped
+            start = time.perf_counter()
+            server = stack.enter_context(self._running(config))
+            server.answer(requests)
+            seconds = time.perf_counter() - start
+            by.pids[_seen(config, server).pid] = 0.0
+        return Measured(seconds, by)
 
     @contextmanager
     def _running(self, config: Settings) -> Iterator[Server]:
@@ -89,6 +97,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class _Snapshot:
+    pid: int
     front_cpu_s: float
     resident: int
     metrics: dict[str, float]
@@ -103,7 +112,7 @@ def _seen(config: Settings, server: Server) -> _Snapshot:
     headers = {"authorization": f"Bearer {server.key}"}
     text = httpx.get(f"{server.url}/metrics", headers=headers, trust_env=False).text
     metrics = {name: float(value) for name, value in _NUMBER.findall(text)}
-    return _Snapshot(cpu.user + cpu.system, resident, metrics)
+    return _Snapshot(status.pid, cpu.user + cpu.system, resident, metrics)
 
 
 def _taken_apart(before: _Snapshot, after: _Snapshot, seconds: float) -> dict[str, float]:
