@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import polars as pl
+
+from tasks.land.busy import busy_s, by_time
 from tasks.records import Generation
 
 
@@ -21,23 +24,14 @@ class Cost:
 def cost_of(rows: Iterable[Generation]) -> Cost:
     """Return what these calls came to; those that ran at once take their time together."""
     rows = list(rows)
+    times = pl.DataFrame(
+        [(row.started_at, row.e2e_s) for row in rows],
+        schema={"started_at": pl.Datetime("us", "UTC"), "e2e_s": pl.Float64},
+        orient="row",
+    )
     return Cost(
         calls=len(rows),
         prompt_tokens=sum(row.prompt_tokens for row in rows),
         completion_tokens=sum(row.completion_tokens for row in rows),
-        busy_s=_covered(
-            (row.started_at.timestamp(), row.e2e_s)
-            for row in rows
-            if row.started_at is not None and row.e2e_s is not None
-        ),
+        busy_s=by_time(times).select(busy_s()).item(),
     )
-
-
-def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Return the seconds that lie in at least one of the spans (start and length)."""
-    seconds, latest = 0.0, float("-inf")
-    for start, length in sorted(spans):
-        end = start + length
-        seconds += max(0.0, end - max(start, latest))
-        latest = max(latest, end)
-    return seconds

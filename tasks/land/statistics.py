@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.land.busy import busy_s, by_time
 from tasks.land.tables import collect
 from tasks.naming import model_name
 
@@ -137,32 +138,30 @@ def latest_run(results: Path) -> str | None:
 
 def _summed(rows: pl.DataFrame) -> pl.DataFrame:
     """Return a row for each run and task."""
-    start = pl.col("started_at").dt.epoch("us") / 1e6
-    timed = rows.with_columns(start=start, end=start + pl.col("e2e_s")).sort("start")
-    # The part of each call that no earlier one covers: from the latest end so far, or its start.
-    # One that got no answer has no end, and covers nothing.
-    latest = pl.col("end").cum_max().forward_fill().shift(1)
-    covered = pl.max_horizontal("start", latest)
     quantiles = [
         pl.col(name).quantile(q / 100, "linear").alias(f"{name}_p{q}")
         for name in LATENCIES
         for q in (50, 95)
     ]
     tokens = [pl.col(f"{kind}_tokens").sum() for kind in ("prompt", "cached", "completion")]
-    return timed.group_by("flow_run_id", "task").agg(
-        *tokens,
-        *quantiles,
-        pl.col("started_at").min(),
-        calls=pl.len(),
-        ok=(pl.col("status") == "ok").sum(),
-        failed=(pl.col("status") == "failed").sum(),
-        retries=(pl.col("attempt") > 1).sum(),
-        busy_s=(pl.col("end") - covered).clip(lower_bound=0).sum(),
+    return (
+        by_time(rows)
+        .group_by("flow_run_id", "task")
+        .agg(
+            *tokens,
+            *quantiles,
+            pl.col("started_at").min(),
+            calls=pl.len(),
+            ok=(pl.col("status") == "ok").sum(),
+            failed=(pl.col("status") == "failed").sum(),
+            retries=(pl.col("attempt") > 1).sum(),
+            busy_s=busy_s(),
+        )
     )
 
 
 def _calls(row: dict[str, Any]) -> CallStatistics:
-    busy_s = row["busy_s"]
+    seconds = row["busy_s"]
     return CallStatistics(
         flow_run_id=row["flow_run_id"],
         task=row["task"],
@@ -173,9 +172,9 @@ def _calls(row: dict[str, Any]) -> CallStatistics:
         prompt_tokens=row["prompt_tokens"],
         cached_tokens=row["cached_tokens"],
         completion_tokens=row["completion_tokens"],
-        busy_s=busy_s,
-        prompt_tokens_per_s=row["prompt_tokens"] / busy_s if busy_s else None,
-        completion_tokens_per_s=row["completion_tokens"] / busy_s if busy_s else None,
+        busy_s=seconds,
+        prompt_tokens_per_s=row["prompt_tokens"] / seconds if seconds else None,
+        completion_tokens_per_s=row["completion_tokens"] / seconds if seconds else None,
         latencies={
             name: Latency(p50=row[f"{name}_p50"], p95=row[f"{name}_p95"]) for name in LATENCIES
         },
