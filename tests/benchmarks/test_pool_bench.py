@@ -255,3 +255,17 @@ def test_peers_get_the_pools_settings_as_flags() -> None:
 
     assert "--flash-attn on --kv-unified " in flags
     assert "--ubatch-size 7 " in flags
+
+
+def test_what_is_missing_says_why(tmp_path: Path) -> None:
+    """A scenario without rounds is one row; a figure that its rounds don't tell has its own."""
+    quick, *_ = SETS["quick"].scenarios
+    other = replace(quick, name="other")
+    goals = [*SETS["quick"].goals, Goal("name", "other", "at least", 1, lambda _: None)]
+    rounds = {quick: _rounds({peer: [1.0] for peer in quick.peers}), other: []}
+
+    report.Report(rounds, goals, {}).write(tmp_path)
+
+    table = (tmp_path / "pool.md").read_text()
+    assert "| other: 1 figure | rounds |" in table
+    assert "| lectern_worker_memory_estimate_bytes |" in table

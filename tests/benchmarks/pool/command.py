@@ -100,13 +100,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         prepare([plan.scenario for plan in possible], places, progress)
         steps = sum(len(p.scenario.peers) * len(p.missing(store, n_rounds)) for p in possible)
         measure_missing(possible, n_rounds, store, places, Shown(progress, steps))
-    for plan in wanted:
-        if missing := missing_settings(plan.scenario):
-            names = ", ".join(sorted(missing))
-            console.print(f"{plan.scenario.name} is left out: the pool has no setting {names}")
-    measured = {plan.scenario: store.rounds(plan.key) for plan in plans}
-    there = {scenario: rounds for scenario, rounds in measured.items() if rounds}
-    report = Report(there, chosen.goals, describe())
+    rounds = {plan.scenario: store.rounds(plan.key) for plan in plans}
+    report = Report(rounds, chosen.goals, describe())
     for table in report.tables():
         console.print(table)
     out = options.out or (DOCS if chosen.documented else None)

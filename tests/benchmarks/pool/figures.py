@@ -27,7 +27,8 @@ class Goal:
 
     Attributes:
         scenario: whose rounds it is read from.
-        needs: what must be there before it can be read; shown where it can't.
+        needs: what the pool must tell of itself to have it read; shown where it doesn't. Settings
+            that a scenario needs are the scenario's own business.
     """
 
     name: str
@@ -166,7 +167,6 @@ def _speculation(name: str, what: str, goal: float) -> Iterator[Goal]:
             "at least",
             goal,
             times(LOOKUP, OFF),
-            "LECTERN_POOL_SPECULATION",
         )
 
 

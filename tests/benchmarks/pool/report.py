@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from .chart import Bar, Group, draw
 from .figures import Figure, Goal, measure_goals
-from .scenarios import LIMIT, LOAD, LOOKUP, LOOP, POOL, SERVER, SERVER_TUNED, Scenario
+from .scenarios import (
+    LIMIT,
+    LOAD,
+    LOOKUP,
+    LOOP,
+    POOL,
+    SERVER,
+    SERVER_TUNED,
+    Scenario,
+    missing_settings,
+)
 from .stats import ratio, spread
 from .store import Round
 from .work import total_out, total_prompt
@@ -28,25 +38,27 @@ class Report:
     """All that was measured.
 
     Args:
-        measured: the rounds of each scenario that has any.
+        rounds: of each scenario that belongs to it; some may have none.
         about: the machine and the versions.
     """
 
     def __init__(
         self,
-        measured: Mapping[Scenario, Sequence[Round]],
+        rounds: Mapping[Scenario, Sequence[Round]],
         goals: Sequence[Goal],
         about: Mapping[str, str],
     ) -> None:
-        self._measured = measured
+        self._measured = {scenario: each for scenario, each in rounds.items() if each}
+        self._unmeasured = [scenario for scenario, each in rounds.items() if not each]
         self._about = about
-        by_name = {scenario.name: rounds for scenario, rounds in measured.items()}
+        by_name = {scenario.name: each for scenario, each in self._measured.items()}
         self.figures, self.without = measure_goals(by_name, goals)
 
     def tables(self) -> Iterator[Table]:
         """Yield what the terminal shows."""
         for title, head, rows in self._parts():
-            table = Table(*head, title=title, title_justify="left")
+            columns = (Column(name, overflow="fold") for name in head)
+            table = Table(*columns, title=title, title_justify="left")
             for row in rows:
                 table.add_row(*row)
             yield table
@@ -80,7 +92,7 @@ class Report:
         if self.figures:
             yield "Goals", _GOALS_HEAD, [_goal_row(figure) for figure in self.figures]
         if self.without:
-            yield "Not measured", ("figure", "needs"), [_without_row(goal) for goal in self.without]
+            yield "Not measured", ("figure", "needs"), list(self._without_rows())
         for scenario, rounds in self._measured.items():
             yield _title(scenario), _SAMPLES_HEAD, _sample_rows(scenario, rounds)
         seen = [
@@ -88,6 +100,18 @@ class Report:
         ]
         if seen:
             yield "Seen meanwhile", _SEEN_HEAD, seen
+
+    def _without_rows(self) -> Iterator[Row]:
+        """Yield a row for each goal that its rounds don't tell, and for each scenario without."""
+        lacking = {each.name: missing_settings(each) for each in self._unmeasured}
+        for goal in self.without:
+            if goal.scenario not in lacking:
+                yield goal.name, goal.needs
+        for name, settings in lacking.items():
+            n = sum(goal.scenario == name for goal in self.without)
+            needed = f"the pool's setting {', '.join(sorted(settings))}" if settings else "rounds"
+            if n:
+                yield f"{name}: {n} figure{'s' * (n > 1)}", needed
 
     def _chart(self) -> str:
         groups = [
@@ -154,10 +178,6 @@ def _goal_row(figure: Figure) -> Row:
         met += ", but not in every round" if figure.met else ", but in some rounds"
     ends = f"{value.low:.3g} to {value.high:.3g}"
     return goal.name, f"{value.median:.3g}", ends, f"{goal.bound} {goal.goal:g}", met
-
-
-def _without_row(goal: Goal) -> Row:
-    return goal.name, goal.needs or "rounds of it"
 
 
 def _disturbances(measured: Sequence[Sequence[Round]]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from ..work import Kind, Request, total_out, total_prompt
 from .measured import Measured, PeerError
 
 _PAGE = 256  # llama.cpp rounds a sequence's cells up to it
+_TELL_TIMES = ("--verbosity", "4")
 _LOADED = re.compile(r"load time = +([\d.]+) ms")
 
 
@@ -55,7 +56,7 @@ class LoadTime:
 
     def measure(self, warm_up: Request, requests: Sequence[Request]) -> Measured:
         with watched() as by:
-            _, said = _run(self.binary, self.model, self.tuned, 1, 1, n_ctx=self.n_ctx)
+            _, said = _run(self.binary, self.model, self.tuned, 1, 1, self.n_ctx, _TELL_TIMES)
         found = _LOADED.search(said)
         if not found:
             raise PeerError(f"{self.name} does not say its load time")
@@ -63,12 +64,19 @@ class LoadTime:
 
 
 def _run(
-    binary: Path, model: Path, tuned: Tuned, prompt: int, out: int, n_ctx: int = 0
+    binary: Path,
+    model: Path,
+    tuned: Tuned,
+    prompt: int,
+    out: int,
+    n_ctx: int = 0,
+    more: Sequence[str] = (),
 ) -> tuple[dict[str, float], str]:
     """Return its rates, and all that it said.
 
     Args:
         n_ctx: tokens that a sequence holds; 0: as few as will do.
+        more: flags.
     """
     n_ctx = n_ctx or -(-(prompt + out) // _PAGE) * _PAGE
     n_seq = tuned.n_seq_max
@@ -77,8 +85,11 @@ def _run(
         *("-npp", str(prompt), "-ntg", str(out), "-npl", str(n_seq)),
         *("--ctx-size", str(n_ctx * n_seq)),
         *tuned.flags(),
+        *more,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False
+    )  # its words are cut anywhere
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:
         raise PeerError(f"{binary.name} ended with {done.returncode}: {done.stderr[-500:]}")
