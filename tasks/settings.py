@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     pool_n_batch: int = Field(512, ge=32, description="tokens a decode call takes at most")
     pool_n_threads: int = Field(0, ge=0, description="0: one a physical core")
     pool_n_gpu_layers: int = Field(-1, description="-1: all that the build can offload")
+    pool_draft_model: str | None = Field(
+        None, description="a smaller model of the same family, to guess with where that is faster"
+    )
     pool_idle_s: float = Field(600, gt=0, description="the pool stops after this long unused")
     pool_queue_max: int = Field(4096, ge=1, description="requests waiting before it says busy")
 

@@ -29,7 +29,7 @@ from tasks.pool.protocol import (
 )
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.sequences import Move, Piece, Sequence, TooLongError
-from tasks.pool.speculation import Lookup, Speculator
+from tasks.pool.speculation import Drafter, Lookup, Speculator
 
 Logits = NDArray[np.float32]
 
@@ -88,9 +88,12 @@ class Engine:
     """Run requests together over one runner.
 
     Use: add() and cancel() at any time between steps; while `busy`, call step().
+
+    Args:
+        drafter: a draft model, to guess beside looking up.
     """
 
-    def __init__(self, runner: RunnerLike) -> None:
+    def __init__(self, runner: RunnerLike, drafter: Drafter | None = None) -> None:
         self._runner = runner
         self._scheduler = Scheduler(
             runner.n_seq_max,
@@ -100,7 +103,8 @@ class Engine:
             reuse=runner.can_cut,
         )
         # Where no logits can be had for guesses, there is no room for any.
-        self._speculator = Speculator([Lookup()], runner.n_outputs_max - runner.n_seq_max)
+        drafters = [Lookup(), *([drafter] if drafter else [])]
+        self._speculator = Speculator(drafters, runner.n_outputs_max - runner.n_seq_max)
         self._answers: dict[int, Answer] = {}
         self.busy_s = 0.0  # in step()
 

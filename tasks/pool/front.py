@@ -135,10 +135,11 @@ class Front:
         self._supervisor = supervisor
         self._specs = Specs(config, load)
         self._metrics = Metrics(supervisor)
+        self._draft_path = ""  # until it is looked for
 
     async def chat(self, request: Request) -> Response:
         body = parse(ChatBody, await request.body())
-        spec = await self._specs.get(body.model)
+        spec = await self._spec(body.model)
         messages = [message.message() for message in body.messages]
         prompt = await asyncio.to_thread(_checked, spec.prompt, messages)
         shape = ChatShape(body.model)
@@ -146,7 +147,7 @@ class Front:
 
     async def completions(self, request: Request) -> Response:
         body = parse(CompletionBody, await request.body())
-        spec = await self._specs.get(body.model)
+        spec = await self._spec(body.model)
         prompt = body.prompt
         if isinstance(prompt, str):
             prompt = await asyncio.to_thread(_encode, spec, prompt)
@@ -192,6 +193,16 @@ class Front:
             }
         )
 
+    async def _spec(self, name: str) -> ModelSpec:
+        """Return a model's spec, and see that the draft model is there too.
+
+        Raises:
+            ApiError: there is no such model, or no such draft model.
+        """
+        if (draft := self._config.pool_draft_model) and not self._draft_path:
+            self._draft_path = str((await self._specs.get(draft)).path)
+        return await self._specs.get(name)
+
     def _asked(
         self,
         request: Request,
@@ -225,6 +236,7 @@ class Front:
             n_batch=config.pool_n_batch,
             n_threads=config.pool_n_threads,
             n_gpu_layers=config.pool_n_gpu_layers,
+            draft_path=self._draft_path,
         )
         model = PoolModel(body.model, spec.identity, worker_config)
         return _Asked(body, shape, spec, model, _placed(ask, request))

@@ -40,7 +40,9 @@ _LOG_MAX_BYTES = 5_000_000
 # Of the settings, what does not concern a pool, or would turn it away from itself.
 _NOT_PASSED = frozenset({"pool_url", "pool_api_key", "pool_model"})
 # What an answer depends on: a pool that was started with others is not the one that is wanted.
-_KEPT = {"models", *(name for name in Settings.model_fields if name.startswith("pool_n_"))}
+_KEPT = {"models", "pool_draft_model"} | {
+    name for name in Settings.model_fields if name.startswith("pool_n_")
+}
 
 # Kept, because Python warns of a child that it forgets while it lives; a pool is meant to.
 _started: list[subprocess.Popen[bytes]] = []

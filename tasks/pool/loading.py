@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,28 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
     model = _load(config, progress)
     model.need = need
     return model
+
+
+def load_draft_model(model: Model, config: WorkerConfig) -> tuple[Model, WorkerConfig]:
+    """Load the model that guesses for another, and return it with its own configuration.
+
+    Raises:
+        ModelError: it can't be loaded, there is no room for it, or its vocabulary is another.
+    """
+    own = replace(config, model_path=config.draft_path, draft_path="", n_draft=0)
+    draft = load_model(own)
+    if _vocabulary_sample(draft) != _vocabulary_sample(model):
+        draft.close()
+        problem = f"it can't guess for {Path(config.model_path).name}: its vocabulary is another"
+        remedy = "Set LECTERN_POOL_DRAFT_MODEL to a smaller model of the same family"
+        raise ModelError(Path(config.draft_path).name, problem, remedy)
+    return draft, own
+
+
+def _vocabulary_sample(model: Model) -> tuple[int, list[bytes]]:
+    """Return the vocabulary's size and a few hundred of its tokens, evenly spread."""
+    tokens = range(0, model.n_vocab, max(1, model.n_vocab // 500))
+    return model.n_vocab, [llama.llama_vocab_get_text(model.vocab, token) for token in tokens]
 
 
 def need_of(config: WorkerConfig) -> Need:

@@ -42,6 +42,7 @@ class WorkerConfig:
             physical core.
         flash_attn: auto: where it is known to be faster.
         n_draft: guessed tokens of a step, at most; 0: none.
+        draft_path: a smaller model with the same vocabulary, to guess with; may be empty.
     """
 
     model_path: str = field(compare=False)  # the same content may lie in several places
@@ -54,6 +55,7 @@ class WorkerConfig:
     kv_unified: bool = False
     flash_attn: FlashAttn = "auto"
     n_draft: int = 32
+    draft_path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

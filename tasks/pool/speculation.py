@@ -23,12 +23,19 @@ _N_GRAMS = (4, 2)  # tokens that must have stood before in the same order; the l
 _PLAIN_MEMORY = 0.95  # of a measurement, for each that follows: about the last twenty count,
 _GUESSING_MEMORY = 0.8  # or the last five, since texts change
 _TRIAL_COST = 0.02  # of all time, at most, goes into trying again what did not pay
-_LONGEST_PAUSE = 1000  # steps
+_LONGEST_PAUSE = 10_000  # steps
 _PLAIN_EVERY = 64  # steps with guesses
 
 
 class Drafter(Protocol):
-    """A way to guess."""
+    """A way to guess.
+
+    Attributes:
+        reading_s: seconds that the last draft() spent on reading what it will not have to read
+            again, by sequence id.
+    """
+
+    reading_s: dict[int, float]
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
         """Return guesses by sequence id, at most so many as are wanted of each; sequences for
@@ -48,6 +55,7 @@ class Lookup:
     """
 
     def __init__(self) -> None:
+        self.reading_s: dict[int, float] = {}  # next to nothing
         self._known: dict[int, _NGrams] = {}
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
@@ -94,6 +102,7 @@ class Payoff:
     guessing_steps: float = 0.0
     guessing_s: float = 0.0
     gained: float = 0.0
+    reading_s: float = 0.0
     pause: int = 0
     since_plain: int = 0
 
@@ -102,7 +111,14 @@ class Payoff:
         self.plain_s = _PLAIN_MEMORY * self.plain_s + seconds
         self.since_plain = 0
 
-    def note_guessing(self, gained: int, seconds: float) -> None:
+    def note_guessing(self, gained: int, seconds: float, reading_s: float = 0.0) -> None:
+        """Take a step's tokens and seconds.
+
+        Args:
+            seconds: with reading spread over all tokens to come.
+            reading_s: which it did in fact spend on it.
+        """
+        self.reading_s = _GUESSING_MEMORY * self.reading_s + reading_s
         self.guessing_steps = _GUESSING_MEMORY * self.guessing_steps + 1
         self.guessing_s = _GUESSING_MEMORY * self.guessing_s + seconds
         self.gained = _GUESSING_MEMORY * self.gained + gained
@@ -127,8 +143,8 @@ class Payoff:
         if self.plain_steps < 1.5 or self.since_plain >= _PLAIN_EVERY:
             return False  # what a plain step takes is not known, or no longer
         if 0 < self.ratio(n_sequences) < 1:
-            lost_s = (self.guessing_s - self._saved_s(n_sequences)) / self.guessing_steps
-            plain_steps = lost_s * self.plain_steps / self.plain_s
+            lost_s = self.guessing_s + self.reading_s - self._saved_s(n_sequences)
+            plain_steps = lost_s / self.guessing_steps * self.plain_steps / self.plain_s
             self.pause = min(_LONGEST_PAUSE, 1 + int(plain_steps / _TRIAL_COST))
         return True
 
@@ -140,9 +156,23 @@ class _Way:
     drafter: Drafter
     payoffs: dict[int, Payoff] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
+    reading_shares: dict[int, float] = field(default_factory=dict)  # seconds a token
 
     def payoff(self, n_sequences: int) -> Payoff:
         return self.payoffs.setdefault(n_sequences, Payoff())
+
+    def spread_s(self, pieces: Several[Piece], gained: dict[int, int], seconds: float) -> float:
+        """Return a step's seconds with what was read in it spread over all tokens to come."""
+        for piece in pieces:
+            sequence = piece.sequence
+            if read_s := self.drafter.reading_s.get(sequence.id):
+                left = sequence.n_left + gained[sequence.id]
+                before = self.reading_shares.get(sequence.id, 0.0)
+                self.reading_shares[sequence.id] = before + read_s / left
+        shares = (
+            gained[id_] * share for id_, share in self.reading_shares.items() if id_ in gained
+        )
+        return seconds - sum(self.drafter.reading_s.values()) + sum(shares)
 
     def note_accepted(self, sequence_id: int, n_draft: int, n_accepted: int) -> None:
         """Guess more where all were right, and less where they were not."""
@@ -194,7 +224,9 @@ class Speculator:
             for way in self._ways:
                 way.payoff(n).note_plain(seconds)
             return
-        self._last.payoff(n).note_guessing(sum(gained.values()), seconds)
+        spread_s = self._last.spread_s(pieces, gained, seconds)
+        reading_s = sum(self._last.drafter.reading_s.values())
+        self._last.payoff(n).note_guessing(sum(gained.values()), spread_s, reading_s)
         for piece in pieces:
             if piece.n_draft and piece.sequence.slot is not None:  # else it has ended
                 accepted = gained[piece.sequence.id] - 1
@@ -204,3 +236,4 @@ class Speculator:
         for way in self._ways:
             way.drafter.forget(sequence_id)
             way.lengths.pop(sequence_id, None)
+            way.reading_shares.pop(sequence_id, None)

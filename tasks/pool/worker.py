@@ -100,7 +100,8 @@ def serve(engine: Engine, inbox: SimpleQueue[Order], events: Events) -> None:
 def main() -> int:
     events = Events(claim_stdout())
     # Only now: importing llama.cpp can print.
-    from tasks.pool.loading import load_model
+    from tasks.pool.draft_model import DraftModel
+    from tasks.pool.loading import load_draft_model, load_model
     from tasks.pool.model_runner import ModelRunner
 
     config = decode(sys.stdin.buffer.readline())
@@ -114,8 +115,14 @@ def main() -> int:
         events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
         os._exit(1)  # the thread that reads stdin would not let it end in peace
     estimate = before + model.need.total if model.need else 0
+    drafter = None
+    if config.draft_path:
+        try:
+            drafter = DraftModel(ModelRunner(*load_draft_model(model, config)))
+        except ModelError as error:  # it would only have made it faster
+            print(f"going on without the draft model: {error}", file=sys.stderr)
     events.send([Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)])
-    serve(Engine(runner), inbox, events)
+    serve(Engine(runner, drafter), inbox, events)
     return 0
 
 

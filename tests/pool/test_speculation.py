@@ -110,6 +110,7 @@ class Parrot:
 
     def __init__(self) -> None:
         self.wanted: list[list[int]] = []
+        self.reading_s: dict[int, float] = {}
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
         self.wanted.append([size for _, size in wanted])
@@ -154,3 +155,25 @@ def test_a_drafter_that_measures_faster_is_asked_first() -> None:
     step(speculator, sequences, [99])
 
     assert (len(slow.wanted), len(fast.wanted)) == (0, 1)
+
+
+def test_what_is_read_once_is_spread_over_the_tokens_to_come() -> None:
+    """A prompt that a draft model reads in ten seconds, for an answer of a hundred tokens, makes
+    each of them a tenth of a second dearer, and not the first step ten seconds."""
+
+    class Reader(Parrot):
+        def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
+            self.reading_s = {} if self.wanted else {sequence.id: 10.0 for sequence, _ in wanted}
+            return super().draft(wanted)
+
+    speculator = Speculator([Reader()], room=32)
+    sequence = running(0, [1], max_tokens=100)
+    for _ in range(2):
+        step(speculator, [sequence], [0])
+    drafts = speculator.drafts([sequence])
+    sequence.tokens += [1, 1]  # two of those to come
+    piece = Piece(sequence, 0, 0, [0, *drafts[0]], True, len(drafts[0]))
+    speculator.note([piece], {0: 2}, 11.0)
+
+    seen = speculator._ways[0].payoff(1)
+    assert (seen.guessing_s, seen.reading_s) == (pytest.approx(1 + 2 * 0.1), 10)

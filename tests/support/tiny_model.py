@@ -73,8 +73,8 @@ def _metadata(n_ctx_train: int) -> list[bytes]:
     ]
 
 
-def _tensors() -> dict[str, NDArray[np.float32]]:
-    rng = np.random.default_rng(7)
+def _tensors(seed: int) -> dict[str, NDArray[np.float32]]:
+    rng = np.random.default_rng(seed)
 
     def weights(rows: int, columns: int) -> NDArray[np.float32]:
         return rng.standard_normal((rows, columns), np.float32) * np.float32(columns**-0.5)
@@ -98,9 +98,9 @@ def _tensors() -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def write_tiny_model(path: Path, *, n_ctx_train: int = N_CTX_TRAIN) -> Path:
+def write_tiny_model(path: Path, *, n_ctx_train: int = N_CTX_TRAIN, seed: int = 7) -> Path:
     """Write the model; the layout is GGUF version 3 with 32-byte alignment."""
-    metadata, tensors = _metadata(n_ctx_train), _tensors()
+    metadata, tensors = _metadata(n_ctx_train), _tensors(seed)
     infos, offset = b"", 0
     for name, tensor in tensors.items():
         shape = tensor.shape[::-1]
