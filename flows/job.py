@@ -71,7 +71,12 @@ class SummaryJob:
     def read(self, uri: str) -> Reading:
         """Extract a source, land what was found, and plan its summary."""
         extracted = extract(
-            uri, self._settings, password=self._password, ocr=self._ocr, progress=self._heard
+            uri,
+            self._settings,
+            password=self._password,
+            ocr=self._ocr,
+            again=self._again,
+            progress=self._heard,
         )
         self._progress.reading("")
         self._go_on()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,24 @@ class Extracted:
     segments: tuple[Segment, ...]
 
 
+@dataclass(frozen=True)
+class _How:
+    """How a document is to be read: the arguments of `extract`."""
+
+    settings: Settings
+    password: str | None
+    ocr: OcrMode
+    again: bool
+    progress: Callable[[str, int, int], None] | None
+
+
 def extract(
     uri: str,
     settings: Settings,
     *,
     password: str | None = None,
     ocr: OcrMode | None = None,
+    again: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Extracted:
     """Read a document.
@@ -55,47 +68,64 @@ def extract(
         uri: a path, or an http(s) URL, which is downloaded first.
         password: tried if the document is encrypted; one that needs none opens all the same.
         ocr: which pages of a PDF are recognised; the setting, unless given.
+        again: try to recognise also pages at which the same programs have failed before.
         progress: hears what is done, the bytes done, and those in all (0: nobody knows).
 
     Raises:
         StorageError: there is no room for a copy of the document.
     """
+    how = _How(settings, password, ocr or settings.ocr, again, progress)
     source_id = _id(hashlib.sha256(uri.encode("utf-8", "surrogateescape")))
-    name = file_name(uri)
     try:
         with Copy() as copy:
-            if is_url(uri):
-                download(uri, settings, copy, progress)
-            else:
-                copy_file(path_of(uri), copy, uri)
+            _fetch(uri, copy, how)
             source_id = _id(copy.digest)
-            if progress:
-                progress(f"reading {name}", 0, 0)
-            hint = Hint(name, copy.media_type)
-            answer = parse_in_child(copy.file, uri, settings, password, hint)
-            recognition = Recognition()
-            pages = _to_recognise(answer, ocr or settings.ocr)
-            if pages:
-                language = answer["language"]
-                recognition = recognise(
-                    copy.file, source_id, pages, language, settings, password, progress
-                )
-            if recognition.parts:
-                parts = recognition.parts
-                answer = parse_in_child(copy.file, uri, settings, password, hint, parts)
+            answer, recognition = _read(uri, copy, source_id, how)
         source_id = _id_as_read(source_id, answer["format"], recognition)
-        return _extracted(uri, source_id, answer, recognition, ocr or settings.ocr)
+        return _extracted(uri, source_id, answer, recognition, how.ocr)
     except SourceError as error:
         row = Source(
             source_id=source_id,
             uri=uri,
-            kind=Hint(name).kind,
+            kind=Hint(file_name(uri)).kind,
             title=_stem(uri),
             status="failed",
             error=str(error),
             remedy=error.remedy,
         )
         return Extracted(row, ())
+
+
+def _fetch(uri: str, copy: Copy, how: _How) -> None:
+    if is_url(uri):
+        download(uri, how.settings, copy, how.progress)
+    else:
+        copy_file(path_of(uri), copy, uri)
+
+
+def _read(uri: str, copy: Copy, source_id: str, how: _How) -> tuple[dict[str, Any], Recognition]:
+    """Parse a document, and once more with the text of the pages that had to be recognised."""
+    name = file_name(uri)
+    if how.progress:
+        how.progress(f"reading {name}", 0, 0)
+    parse = partial(
+        parse_in_child, copy.file, uri, how.settings, how.password, Hint(name, copy.media_type)
+    )
+    answer = parse()
+    pages = _to_recognise(answer, how.ocr)
+    if not pages:
+        return answer, Recognition()
+    recognition = recognise(
+        copy.file,
+        source_id,
+        pages,
+        answer["language"],
+        how.settings,
+        how.password,
+        how.progress,
+        again=how.again,
+    )
+    return (parse(recognition.parts) if recognition.parts else answer), recognition
 
 
 def _to_recognise(answer: dict[str, Any], mode: OcrMode) -> list[int]:

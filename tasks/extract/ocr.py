@@ -113,12 +113,15 @@ def recognise(
     settings: Settings,
     password: str | None,
     progress: Progress | None,
+    *,
+    again: bool = False,
 ) -> Recognition:
     """Recognise the text of pages of an open PDF.
 
     Args:
         digest: of the document's content.
         language: the document's, an ISO 639-1 code, or "und".
+        again: also of pages at which the same programs have failed before.
 
     Raises:
         StorageError: the folder for it can't be made.
@@ -138,8 +141,17 @@ def recognise(
     folder = settings.home / "cache" / "ocr" / _key(digest, identity)
     request = _request(document, pages, folder, programs, languages, settings, password)
     with _locked(folder, progress) as lock, tempfile.TemporaryFile() as done:
+        if again:
+            _forget_failures(folder)
         ended = _run(request, lock, done, progress)
         parts = tuple(_parts(folder, pages))
+        failed = _failed(request)
+    if failed:
+        lacking = []
+        obstacle = "recognising their text failed"
+        remedy = (
+            "Look at them; `lectern summarize --again` tries once more, as does an update of OCR"
+        )
     if not ended:
         lacking = []
         obstacle = "recognising their text took too long or failed"
@@ -152,6 +164,22 @@ def recognise(
 def part_path(folder: Path, pages: Sequence[int]) -> Path:
     """Return where the text of these pages is kept: the name says which they are."""
     return folder / f"{'-'.join(map(str, pages))}.pdf"
+
+
+def failure_path(folder: Path, program: str, page: int) -> Path:
+    """Return the file that says that a program, as it is installed now, fails at a page."""
+    return folder / f"{page}-{Path(program).stat().st_mtime_ns}.failed"
+
+
+def _failed(request: OcrRequest) -> set[int]:
+    """Return the pages that are not worth another try by this program."""
+    folder, program = Path(request.folder), request.program
+    return {page for page in request.pages if failure_path(folder, program, page).exists()}
+
+
+def _forget_failures(folder: Path) -> None:
+    for path in folder.glob("*.failed"):
+        path.unlink()
 
 
 def tidy(home: Path) -> None:
@@ -202,7 +230,7 @@ def _run(request: OcrRequest, lock: int, done: IO[bytes], progress: Progress | N
     """Run the child for what is not there yet; return whether it did all."""
     work, total = Path(request.work), request.n_all
     covered = _covered(_parts(work.parent, request.pages))
-    left = [page for page in request.pages if page not in covered]
+    left = [page for page in request.pages if page not in covered | _failed(request)]
     if not left:
         return True
     shutil.rmtree(work, ignore_errors=True)  # of a process that was killed

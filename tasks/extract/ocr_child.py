@@ -22,10 +22,12 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from tasks.extract.child import end_with_parent, hold_to
-from tasks.extract.ocr import OcrRequest, part_path
+from tasks.extract.ocr import OcrRequest, failure_path, part_path
 
 _DPI, _POINTS = 300, 72
 _MAX_PIXELS = 40_000_000  # of a page's picture: a poster is drawn coarser
+# ocrmypdf's: a missing program, no access to files (also for want of room), and Ctrl-C.
+_NOT_THE_PAGES = (3, 5, 130)
 _PAGE_SECONDS = 120  # that tesseract may take for one
 
 
@@ -67,16 +69,21 @@ def _make_parts(
     """Recognise pages together; if that fails, in halves: one page must not cost the others.
 
     Returns:
-        How many failed even alone. Nothing is kept of them, so a later run tries again.
+        How many could not even be tried alone: a later run tries them again. Of one that failed
+        it is kept that it did.
     """
+    folder = Path(request.folder)
     pictures, read, made = (work / f"{name}.pdf" for name in ("pictures", "read", "made"))
     _draw(document, pages, pictures)
-    if _run(request, pictures, read):
+    status = _run(request, pictures, read)
+    if status == 0:
         _keep_text(read, made)
-        made.replace(part_path(Path(request.folder), pages))
+        made.replace(part_path(folder, pages))
         return 0
     if len(pages) == 1:
-        return 1
+        if status > 0:  # it has ended by itself: neither was it killed nor is the disk full
+            failure_path(folder, request.program, pages[0]).touch()
+        return status < 0
     halves = pages[: len(pages) // 2], pages[len(pages) // 2 :]
     return sum(_make_parts(request, document, half, work) for half in halves)
 
@@ -98,7 +105,8 @@ def _draw(document: pdfium.PdfDocument, pages: Sequence[int], path: Path) -> Non
         drawn.save(path)
 
 
-def _run(request: OcrRequest, pictures: Path, read: Path) -> bool:
+def _run(request: OcrRequest, pictures: Path, read: Path) -> int:
+    """Return ocrmypdf's exit status; negative where it says nothing of the pages."""
     command = [
         request.program, "--language", request.languages, "--jobs", str(request.jobs),
         "--output-type", "pdf", "--optimize", "0", "--tesseract-timeout", str(_PAGE_SECONDS),
@@ -108,7 +116,9 @@ def _run(request: OcrRequest, pictures: Path, read: Path) -> bool:
     ended = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=pictures.parent
     )
-    return ended.returncode == 0 and read.exists()
+    if ended.returncode == 0:
+        return 0 if read.exists() else -1
+    return -1 if ended.returncode in _NOT_THE_PAGES else ended.returncode
 
 
 def _keep_text(read: Path, made: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -114,26 +115,69 @@ def test_a_missing_language_is_named(
     assert "tesseract-ocr-eng" in error
 
 
-@needs_ocr
-def test_a_page_that_failed_is_tried_again_by_the_next_run(
-    scan: str, tmp_path: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And then what the document gives is another reading of it."""
-    broken, program = tmp_path / "broken", tmp_path / "ocrmypdf"
-    program.write_text(f'#!/bin/sh\n[ ! -e {broken} ] && exec {shutil.which("ocrmypdf")} "$@"\n')
-    program.chmod(0o755)
-    programs = ocr._Programs(str(program), "tesseract 5", frozenset({"eng"}))
+class _Faulty:
+    """An ocrmypdf that can be made to end with a status, without doing anything."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self._status, self._calls = (folder / n for n in ("ocrmypdf", "status", "calls"))
+        self.path.write_text(
+            f"#!/bin/sh\necho x >> {self._calls}\n"
+            f'[ -s {self._status} ] || exec {shutil.which("ocrmypdf")} "$@"\n'
+            f"exit $(cat {self._status})\n"
+        )
+        self.path.chmod(0o755)
+        self.ends_with("")
+
+    def ends_with(self, status: object) -> None:
+        self._status.write_text(str(status))
+        self._calls.write_text("")
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls.read_text().split())
+
+
+@pytest.fixture
+def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Faulty:
+    made = _Faulty(tmp_path)
+    programs = ocr._Programs(str(made.path), "tesseract 5", frozenset({"eng"}))
     monkeypatch.setattr(ocr, "_programs", lambda: programs)
+    return made
 
-    broken.touch()
+
+@needs_ocr
+def test_a_page_that_failed_is_tried_again_when_that_may_help(
+    scan: str, config: Settings, faulty: _Faulty
+) -> None:
+    """With another program, or when asked to; else each run would wait for it in vain."""
+    faulty.ends_with(15)
     failed = extract(scan, config, ocr="auto").source
-    broken.unlink()
-    read = extract(scan, config, ocr="auto").source
+    assert (failed.status, failed.pages_without_text, faulty.calls) == ("partial", (1, 3), 3)
 
-    assert (failed.status, failed.pages_without_text) == ("partial", (1, 3))
-    assert "took too long or failed" in failed.error
-    assert (read.status, read.pages_without_text) == ("ok", ())
+    faulty.ends_with(15)
+    same = extract(scan, config, ocr="auto").source
+    assert (same.error, same.source_id, faulty.calls) == (failed.error, failed.source_id, 0)
+    assert "recognising their text failed" in same.error
+
+    extract(scan, config, ocr="auto", again=True)
+    assert faulty.calls == 3
+
+    faulty.ends_with("")
+    os.utime(faulty.path)  # an update
+    read = extract(scan, config, ocr="auto").source
+    assert (read.status, read.pages_without_text, faulty.calls) == ("ok", (), 1)
     assert failed.source_id != read.source_id
+
+
+@needs_ocr
+def test_a_full_disk_is_no_fault_of_the_pages(scan: str, config: Settings, faulty: _Faulty) -> None:
+    """The next run tries again, and then what the document gives is another reading of it."""
+    faulty.ends_with(5)
+    failed = extract(scan, config, ocr="auto").source
+    assert "took too long or failed" in failed.error
+
+    faulty.ends_with("")
+    assert extract(scan, config, ocr="auto").source.status == "ok"
 
 
 def test_what_a_killed_process_left_is_removed_unless_it_is_in_use(tmp_path: Path) -> None:
