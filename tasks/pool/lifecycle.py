@@ -183,7 +183,7 @@ def ensure_pool(settings: Settings, go_on: Callable[[], None] = go_on_always) ->
     if not _serves(files, settings):
         with acquire(files.starting, "another command, which starts the pool", go_on=go_on):
             if not _serves(files, settings):
-                _make_way(files, settings)
+                _make_way(files, settings, go_on)
                 _start(files, settings, go_on)
     state = files.read_state()
     if state is None:
@@ -197,7 +197,7 @@ def _serves(files: PoolFiles, settings: Settings) -> bool:
     return state is not None and state.settings == _kept(settings) and _health(files) is not None
 
 
-def _make_way(files: PoolFiles, settings: Settings) -> None:
+def _make_way(files: PoolFiles, settings: Settings, go_on: Callable[[], None]) -> None:
     """Stop a pool that has other settings, unless it is in use."""
     status, state = pool_status(settings), files.read_state()
     if status is None or state is None:
@@ -213,7 +213,7 @@ def _make_way(files: PoolFiles, settings: Settings) -> None:
             f"it is in use with other settings ({', '.join(differing)})",
             "Wait until it is free, or end it with `lectern pool stop`",
         )
-    stop_pool(settings)
+    stop_pool(settings, go_on=go_on)
 
 
 def _kept(settings: Settings) -> dict[str, Any]:
@@ -238,8 +238,15 @@ def pool_status(settings: Settings) -> PoolStatus | None:
     return PoolStatus(state.url, state.pid, **{name: health[name] for name in shown})
 
 
-def stop_pool(settings: Settings, patience_s: float = _STOP_S) -> bool:
+def stop_pool(
+    settings: Settings,
+    patience_s: float = _STOP_S,
+    go_on: Callable[[], None] = go_on_always,
+) -> bool:
     """Stop the pool, by force if it takes too long; return whether there was one.
+
+    Args:
+        go_on: called again and again while waiting; may raise to end it.
 
     Raises:
         InferenceError: not even force ends it.
@@ -256,8 +263,10 @@ def stop_pool(settings: Settings, patience_s: float = _STOP_S) -> bool:
         while time.monotonic() < deadline:
             if state.process() is None:
                 return True
+            go_on()
             time.sleep(0.05)
-    raise InferenceError("the pool", f"process {state.pid} does not end", "Its disk may hang")
+    problem = f"process {state.pid} does not end, not even by force"
+    raise InferenceError("the pool", problem, "See whether its disk answers")
 
 
 def _health(files: PoolFiles) -> dict[str, Any] | None:

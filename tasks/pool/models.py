@@ -17,11 +17,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import filelock
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
 
 from tasks.errors import ModelError
 from tasks.files import make_folder, write_private
+from tasks.locks import acquire
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -132,7 +132,7 @@ def identify(files: ModelFiles, home: Path, progress: Progress | None = None) ->
     stamp = stamp_of(files)
     folder = make_folder(home / "identities")
     memory = folder / f"{sha256(str(files.parts[0]).encode()).hexdigest()}.json"
-    with filelock.FileLock(memory.with_suffix(".lock")):
+    with acquire(memory.with_suffix(".lock"), "another run, which reads the same model"):
         remembered = _remembered(memory)
         if remembered.get("stamp") == stamp:
             return str(remembered["identity"])
