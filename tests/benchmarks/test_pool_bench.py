@@ -255,6 +255,7 @@ def test_peers_get_the_pools_settings_as_flags() -> None:
 
     assert "--flash-attn on --kv-unified " in flags
     assert "--ubatch-size 7 " in flags
+    assert tuned.environment()["OMP_WAIT_POLICY"] == "passive"
 
 
 def test_what_is_missing_says_why(tmp_path: Path) -> None:

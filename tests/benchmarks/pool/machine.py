@@ -54,12 +54,14 @@ class Disturbance:
         others: taken by processes that are not ours.
         stolen: that the host gave to other machines.
         load: the load average when the measurement began.
+        own_s: seconds of the processor that we had.
         pids: ours, with their children; the seconds of the processor that each had before.
     """
 
     others: float = 0.0
     stolen: float = 0.0
     load: float = 0.0
+    own_s: float = 0.0
     pids: dict[int, float] = field(default_factory=dict)
 
 
@@ -77,6 +79,7 @@ def watched(*pids: int) -> Iterator[Disturbance]:
     after = psutil.cpu_times()
     total = sum(after) - sum(before)
     ours = _own_cpu() - ours + sum(_cpu_of(pid) - had for pid, had in seen.pids.items())
+    seen.own_s = ours
     if total > 0:
         idle = _idle(after) - _idle(before)
         seen.stolen = (getattr(after, "steal", 0.0) - getattr(before, "steal", 0.0)) / total

@@ -5,6 +5,7 @@ Names are llama.cpp's. The pool finds its own; its peers get the same as flags.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,13 @@ Switch = Literal["on", "off", "auto"]
 
 @dataclass(frozen=True)
 class Tuned:
+    """Settings of a context.
+
+    Attributes:
+        waiting: OMP_WAIT_POLICY, how threads wait for each other: passive ones lose little where
+            others want the processor too.
+    """
+
     n_seq_max: int
     n_batch: int
     n_ubatch: int
@@ -26,6 +34,7 @@ class Tuned:
     n_threads_batch: int
     flash_attn: Switch
     kv_unified: bool
+    waiting: Literal["active", "passive"]
 
     def flags(self) -> list[str]:
         """Return llama.cpp's flags but for the number of sequences, which its tools name apart."""
@@ -35,6 +44,10 @@ class Tuned:
             *("--batch-size", str(self.n_batch), "--ubatch-size", str(self.n_ubatch)),
             *("--threads", str(self.n_threads), "--threads-batch", str(self.n_threads_batch)),
         ]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a process that computes with these settings."""
+        return {**os.environ, "OMP_WAIT_POLICY": self.waiting}
 
 
 def pool_settings(model: Path) -> Tuned:
@@ -49,6 +62,7 @@ def pool_settings(model: Path) -> Tuned:
         n_threads_batch=cores,
         flash_attn="off",
         kv_unified=False,
+        waiting="passive",
     )
 
 

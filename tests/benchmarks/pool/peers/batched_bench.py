@@ -88,7 +88,12 @@ def _run(
         *more,
     ]
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", check=False
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=tuned.environment(),
+        check=False,
     )  # its words are cut anywhere
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not lines:

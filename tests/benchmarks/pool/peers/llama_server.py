@@ -15,7 +15,7 @@ import httpx
 from ..machine import watched
 from ..tuned import Tuned
 from ..work import Request
-from .measured import Measured, PeerError
+from .measured import PROCESSOR, Measured, PeerError
 from .over_http import Server
 
 _START_S = 300.0
@@ -48,7 +48,7 @@ class LlamaServer:
             server.answer([warm_up])
             with watched(pid) as by:
                 seconds = server.answer(requests)
-            return Measured(seconds, by)
+            return Measured(seconds, by, {PROCESSOR: by.own_s})
 
     def _started(self, requests: Sequence[Request]) -> Measured:
         with ExitStack() as stack, watched() as by:  # watched until it is stopped
@@ -71,7 +71,13 @@ class LlamaServer:
         ]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=None if self.defaults else self.tuned.environment(),
+            )
         server = Server(self.name, f"http://127.0.0.1:{port}", self.model.name)
         try:
             self._wait(process, server.url)

@@ -9,6 +9,8 @@ from typing import Protocol
 from ..machine import Disturbance
 from ..work import Request
 
+PROCESSOR = "processor seconds, the client's included"
+
 
 class PeerError(RuntimeError):
     """A peer ended early or answered wrong: what it says cannot be compared."""

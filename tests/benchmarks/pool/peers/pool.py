@@ -18,7 +18,7 @@ from tasks.settings import Settings
 
 from ..machine import watched
 from ..work import Request
-from .measured import Measured, PeerError
+from .measured import PROCESSOR, Measured, PeerError
 from .over_http import Server
 
 FRONT = "front's share of a core"
@@ -66,7 +66,8 @@ class Pool:
             before = _seen(config, server)
             with watched(before.pid) as by:
                 seconds = server.answer(requests)
-            return Measured(seconds, by, _taken_apart(before, _seen(config, server), seconds))
+            told = _taken_apart(before, _seen(config, server), seconds)
+            return Measured(seconds, by, {PROCESSOR: by.own_s, **told})
 
     def _started(self, config: Settings, requests: Sequence[Request]) -> Measured:
         with ExitStack() as stack, watched() as by:  # watched until it is stopped
