@@ -31,7 +31,7 @@ class Need:
     """Bytes that a loaded model takes.
 
     Attributes:
-        weights: all tensors; those mapped from the file count, since each token reads them all.
+        weights: all tensors.
         cache: of all sequences together; it grows with n_ctx and with n_seq_max.
         compute: buffers for a batch.
     """
