@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -82,7 +82,7 @@ class SamplingBody(_Body):
     dry_allowed_length: int = Field(2, ge=0, lt=1 << 31)
     dry_sequence_breakers: list[str] = Field(["\n", ":", '"', "*"], max_length=64)
     seed: int | None = None
-    logit_bias: dict[int, float] | None = None
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     stop: str | list[str] | None = None
     grammar: str = ""
     ignore_eos: bool = False

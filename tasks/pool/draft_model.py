@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Several
 from dataclasses import dataclass, field
-from time import perf_counter
 
 from tasks.pool.model_runner import ModelRunner
+from tasks.pool.scheduler import INTERACTIVE_ROOM
 from tasks.pool.sequences import Move, Piece, Sequence, common_prefix
 
 
@@ -22,30 +22,44 @@ class _Follower:
     seq_id: int
     held: list[int] = field(default_factory=list)
 
+    @property
+    def is_level(self) -> bool:
+        """Whether all but the last token have been read."""
+        return len(self.held) == len(self.sequence.tokens) - 1
+
 
 class DraftModel:
-    """A drafter. Reading a prompt, or whatever else of a sequence it has not seen, comes first.
+    """A drafter. Before it guesses it reads, a step's worth of tokens at a time.
 
     Args:
         runner: of the draft model, with as many sequences as the other's.
+        n_vocab: of the other; one of the two may have some tokens more, which no text has.
     """
 
-    def __init__(self, runner: ModelRunner) -> None:
+    trial_steps = 32  # reading a prompt has to pay over the answer
+
+    def __init__(self, runner: ModelRunner, n_vocab: int) -> None:
         self._runner = runner
+        self._n_vocab = min(n_vocab, runner.n_vocab)
         self._followers: dict[int, _Follower] = {}
         self._free = list(range(runner.n_seq_max))
-        self.reading_s: dict[int, float] = {}
+
+    @property
+    def llama_s(self) -> float:
+        return self._runner.llama_s
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
-        self.reading_s = {}
         # The draft model may hold fewer tokens than the other.
         fitting = [(s, n) for s, n in wanted if len(s.tokens) + n <= self._runner.n_ctx]
-        for sequence, _ in fitting:
-            self._read(self._follow(sequence))
         drafts: dict[int, list[int]] = {sequence.id: [] for sequence, _ in fitting}
-        longest = max((n for _, n in fitting), default=0)
-        for step in range(longest):
-            going = [s for s, n in fitting if n > step]
+        room = self._runner.n_batch
+        if any(sequence.interactive for sequence, _ in fitting):
+            room = INTERACTIVE_ROOM
+        for sequence, _ in fitting:
+            room -= self._read(self._follow(sequence), room)
+        level = [(s, n) for s, n in fitting if self._followers[s.id].is_level]
+        for step in range(max((n for _, n in level), default=0)):
+            going = [sequence for sequence, n in level if n > step]
             for sequence_id, token in self._step(going, drafts).items():
                 drafts[sequence_id].append(token)
         return drafts
@@ -61,19 +75,23 @@ class DraftModel:
             self._runner.move(Move(follower.seq_id, None, 0))
         return self._followers[sequence.id]
 
-    def _read(self, follower: _Follower) -> None:
-        """Bring the cache to all of the sequence's tokens but the last; wrong guesses go."""
-        tokens, began = follower.sequence.tokens, perf_counter()
-        keep = min(common_prefix(follower.held, tokens), len(tokens) - 1)
-        if keep < len(follower.held):
+    def _read(self, follower: _Follower, room: int) -> int:
+        """Bring the cache nearer to the sequence's tokens, all but the last; wrong guesses go.
+
+        Returns:
+            How many tokens were read, at most `room`.
+        """
+        tokens, held = follower.sequence.tokens, follower.held
+        keep = min(common_prefix(held, tokens), len(tokens) - 1)
+        if keep < len(held):
             self._runner.move(Move(follower.seq_id, None, keep))
-            del follower.held[keep:]
-        for at in range(keep, len(tokens) - 1, self._runner.n_batch):
-            part = tokens[at : min(at + self._runner.n_batch, len(tokens) - 1)]
-            self._runner.decode([Piece(follower.sequence, follower.seq_id, at, part, False)])
-            follower.held += part
-        if len(tokens) - 1 - keep > 1:  # else it is no more than the next token's step
-            self.reading_s[follower.sequence.id] = perf_counter() - began
+            del held[keep:]
+        part = tokens[keep : min(keep + room, len(tokens) - 1)]
+        if part:
+            known = [self._known(token) for token in part]
+            self._runner.decode([Piece(follower.sequence, follower.seq_id, keep, known, False)])
+            held += part
+        return len(part)
 
     def _step(self, sequences: list[Sequence], drafts: dict[int, list[int]]) -> dict[int, int]:
         """Compute one token of each, and return the best next ones by sequence id."""
@@ -81,8 +99,17 @@ class DraftModel:
         for sequence in sequences:
             follower = self._followers[sequence.id]
             last = (drafts[sequence.id] or sequence.tokens)[-1]
-            pieces.append(Piece(sequence, follower.seq_id, len(follower.held), [last], True))
+            at = len(follower.held)
+            pieces.append(Piece(sequence, follower.seq_id, at, [self._known(last)], True))
             follower.held.append(last)
         pieces.sort(key=lambda piece: piece.seq_id)
         rows = self._runner.decode(pieces)
-        return {each: int(self._runner.logits(row).argmax()) for each, row in rows.items()}
+        return {
+            sequence_id: int(self._runner.logits(row)[: self._n_vocab].argmax())
+            for sequence_id, row in rows.items()
+        }
+
+    def _known(self, token: int) -> int:
+        """Return a token, or another in the place of one that only the other model has: a worse
+        guess may come of it, and no error."""
+        return token if token < self._n_vocab else 0

@@ -102,9 +102,9 @@ class Engine:
             n_cells=runner.n_cells,
             reuse=runner.can_cut,
         )
-        # Where no logits can be had for guesses, there is no room for any.
-        drafters = [Lookup(), *([drafter] if drafter else [])]
-        self._speculator = Speculator(drafters, runner.n_outputs_max - runner.n_seq_max)
+        self._drafters: list[Drafter] = [Lookup(), *([drafter] if drafter else [])]
+        room = runner.n_outputs_max - runner.n_seq_max if runner.can_cut else 0
+        self._speculator = Speculator(self._drafters, room)
         self._answers: dict[int, Answer] = {}
         self.busy_s = 0.0  # in step()
 
@@ -115,7 +115,7 @@ class Engine:
     @property
     def llama_s(self) -> float:
         """Seconds of busy_s that were llama.cpp's."""
-        return self._runner.llama_s
+        return self._runner.llama_s + sum(drafter.llama_s for drafter in self._drafters)
 
     def add(self, request: EngineRequest) -> Refused | None:
         """Queue a request; what can't be done is refused at once and changes nothing."""

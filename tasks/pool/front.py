@@ -260,7 +260,7 @@ class Front:
             if isinstance(event, Refused):
                 raise _refusal(asked, event)
             if isinstance(event, Done):
-                _check_unchanged(asked)
+                await self._check_unchanged(asked)
                 logprobs = None if asked.request.logprobs is None else event.logprobs
                 chat = isinstance(asked.shape, ChatShape)
                 text = strip_reasoning(event.text) if chat else event.text
@@ -282,7 +282,7 @@ class Front:
                 if text or logprobs:
                     yield sse(shape.part(text, logprobs, None))
                 if isinstance(event, Done):
-                    _check_unchanged(asked)
+                    await self._check_unchanged(asked)
                     last = shape.part("", None, event.finish_reason)
                     yield sse(self._detailed(last, ticket, event))
                     if asked.body.stream_options.include_usage:
@@ -290,6 +290,20 @@ class Front:
             yield sse("[DONE]")
         except ApiError as error:
             yield sse(error.json())
+
+    async def _check_unchanged(self, asked: _Asked) -> None:
+        """Don't give an answer for a model's that another may have made.
+
+        Raises:
+            ApiError: the model's file has other content now than when the request came.
+        """
+        if asked.spec.is_unchanged():
+            return
+        now = await self._specs.get(asked.body.model)
+        if now.identity != asked.spec.identity:  # else it was only touched, or moved back
+            problem = "its file changed while it was in use"
+            error = ModelError(asked.model.name, problem, "Run the same again")
+            raise ApiError.of(409, "model_changed", error)
 
     def _detailed(self, answer: Json, ticket: Ticket, done: Done) -> Json:
         e2e_s = time.perf_counter() - ticket.submitted_at
@@ -317,18 +331,6 @@ def _encode(spec: ModelSpec, text: str) -> list[int]:
     tokens = spec.tokenizer.encode(text)
     begin = [] if spec.bos is None or tokens[:1] == [spec.bos] else [spec.bos]
     return begin + tokens
-
-
-def _check_unchanged(asked: _Asked) -> None:
-    """Don't give an answer for a model's that another may have made.
-
-    Raises:
-        ApiError: the model's file was replaced or changed since the request came.
-    """
-    if not asked.spec.is_unchanged():
-        problem = "its file changed while it was in use"
-        error = ModelError(asked.model.name, problem, "Run the same again")
-        raise ApiError.of(409, "model_changed", error)
 
 
 def _refusal(asked: _Asked, refused: Refused) -> ApiError:

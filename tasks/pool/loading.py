@@ -24,6 +24,8 @@ from tasks.pool.protocol import WorkerConfig
 # too.
 _TINY_BYTES = 32 << 20
 
+_MOST_UNUSED = 128  # tokens, as llama.cpp allows them for speculation
+
 _LOG = LlamaLog(echo=True)
 
 
@@ -77,22 +79,32 @@ def load_draft_model(model: Model, config: WorkerConfig) -> tuple[Model, WorkerC
     """Load the model that guesses for another, and return it with its own configuration.
 
     Raises:
-        ModelError: it can't be loaded, there is no room for it, or its vocabulary is another.
+        ModelError: it can't be loaded, there is no room for it, or it does not suit the other.
     """
     own = replace(config, model_path=config.draft_path, draft_path="", n_draft=0)
     draft = load_model(own)
-    if _vocabulary_sample(draft) != _vocabulary_sample(model):
+    problem = ""
+    if not (draft.can_cut and model.can_cut):
+        problem = "a recurrent model's cache can't be rid of wrong guesses"
+    elif not _same_vocabulary(draft, model):
+        problem = "its vocabulary is another"
+    if problem:
         draft.close()
-        problem = f"it can't guess for {Path(config.model_path).name}: its vocabulary is another"
+        problem = f"it can't guess for {Path(config.model_path).name}: {problem}"
         remedy = "Set LECTERN_POOL_DRAFT_MODEL to a smaller model of the same family"
         raise ModelError(Path(config.draft_path).name, problem, remedy)
     return draft, own
 
 
-def _vocabulary_sample(model: Model) -> tuple[int, list[bytes]]:
-    """Return the vocabulary's size and a few hundred of its tokens, evenly spread."""
-    tokens = range(0, model.n_vocab, max(1, model.n_vocab // 500))
-    return model.n_vocab, [llama.llama_vocab_get_text(model.vocab, token) for token in tokens]
+def _same_vocabulary(one: Model, other: Model) -> bool:
+    """Compare a few hundred tokens, evenly spread. Models of a family may differ in how many
+    unused ones fill up their vocabularies."""
+    n_vocab = min(one.n_vocab, other.n_vocab)
+    if abs(one.n_vocab - other.n_vocab) > _MOST_UNUSED:
+        return False
+    tokens = range(0, n_vocab, max(1, n_vocab // 500))
+    texts = [[llama.llama_vocab_get_text(m.vocab, t) for t in tokens] for m in (one, other)]
+    return texts[0] == texts[1]
 
 
 def need_of(config: WorkerConfig) -> Need:

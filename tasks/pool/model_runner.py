@@ -25,7 +25,7 @@ from tasks.pool.answer_text import THINK_CLOSE, THINK_OPEN
 from tasks.pool.loading import Model, make_context, n_outputs_max
 from tasks.pool.protocol import EngineRequest, TokenLogprob, TopLogprob, WorkerConfig
 from tasks.pool.sampling import sampler_chain
-from tasks.pool.sequences import Move, Piece
+from tasks.pool.sequences import Move, Piece, Sequence
 
 Logits = NDArray[np.float32]
 
@@ -57,7 +57,6 @@ class ModelRunner:
         self.n_cells = self.n_ctx * self.n_seq_max if config.kv_unified else None
         self.n_outputs_max = n_outputs_max(model, config)
         self.n_vocab = model.n_vocab
-        self.can_cut = model.can_cut
         self.llama_s = 0.0
         self._vocab = model.vocab
         self._ctx = make_context(model, config)
@@ -68,10 +67,20 @@ class ModelRunner:
         self._batch = _Batch(self.n_batch)
         self._scratch: Logits = np.empty(self.n_vocab, np.float32)
         self._pieces: dict[int, bytes] = {}
+        self.can_cut = model.can_cut and self._can_cut()
 
     def close(self) -> None:
         """Free the context; the model stays."""
         llama.llama_free(self._ctx)
+
+    def _can_cut(self) -> bool:
+        """Try it: not all caches that refuse say so beforehand."""
+        self._batch.fill([Piece(Sequence(0, [0, 0], 1), 0, 0, [0, 0], True)])
+        llama.llama_decode(self._ctx, self._batch.struct)
+        cut = bool(llama.llama_memory_seq_rm(self._memory, 0, 1, -1))
+        llama.llama_memory_clear(self._memory, True)
+        self.llama_s = 0.0
+        return cut
 
     def is_eog(self, token: int) -> bool:
         return token in self._eog

@@ -5,9 +5,10 @@ it finds there, is the slots' business (tasks.pool.slots). Knows neither llama.c
 tokens mean.
 
 A step first continues every running sequence that decodes, then fills what is left of
-n_batch with pieces of prompts. A sequence's tokens beyond what its slot holds are what is
-still to be computed, so prefill, decode and a resumed prefix are one case. A step that only
-decodes may be made longer by guesses (speculate()); those that prove wrong are cut off again.
+n_batch with pieces of prompts, those of interactive requests first. A sequence's tokens beyond
+what its slot holds are what is still to be computed, so prefill, decode and a resumed prefix are
+one case. A step that only decodes may be made longer by guesses (speculate()); those that prove
+wrong are cut off again.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Scheduler:
         """
         if not sequence.prompt or sequence.max_tokens < 1:
             raise TooLongError("a request needs a prompt and room for one token")
-        if sequence.n_cells > self.n_ctx:
+        if sequence.n_cells_max > self.n_ctx:
             raise TooLongError(
                 f"{len(sequence.prompt)} prompt tokens and {sequence.max_tokens} for the answer "
                 f"exceed the {self.n_ctx} that a sequence holds"
@@ -97,16 +98,18 @@ class Scheduler:
         room = self.n_batch - len(pieces)
         if any(s.interactive for s in decoding):
             room = min(room, INTERACTIVE_ROOM)
-        for sequence in [s for s in self.running if not s.n_generated]:
-            if room > 0:
-                pieces.append(self._piece(sequence, room))
-                room -= len(pieces[-1].tokens)
         admitted: list[Sequence] = []
-        while room > 0 and (seating := self._admit()):
-            moves += seating
-            admitted.append(self.running[-1])
-            pieces.append(self._piece(self.running[-1], room))
-            room -= len(pieces[-1].tokens)
+        for interactive in (True, False):
+            going = [s for s in self.running if not s.n_generated and s.interactive == interactive]
+            for sequence in going:
+                if room > 0:
+                    pieces.append(self._piece(sequence, room))
+                    room -= len(pieces[-1].tokens)
+            while room > 0 and (seating := self._admit(interactive=interactive)):
+                moves += seating
+                admitted.append(self.running[-1])
+                pieces.append(self._piece(self.running[-1], room))
+                room -= len(pieces[-1].tokens)
         # With split KV streams llama.cpp cuts a batch wherever seq_ids don't ascend by one.
         pieces.sort(key=lambda piece: piece.seq_id)
         return Step(admitted, moves, pieces)
@@ -117,12 +120,19 @@ class Scheduler:
         No more are taken than the answer may have, and a step holds.
         """
         room = self.n_batch - len(step.pieces)
-        pieces = []
+        taken: list[list[int]] = []
         for piece in step.pieces:
-            draft = list(drafts.get(piece.sequence.id, ()))
-            draft = draft[: min(room, piece.sequence.n_left - 1)]
-            room -= len(draft)
-            pieces.append(replace(piece, tokens=piece.tokens + draft, n_draft=len(draft)))
+            most = min(room, piece.sequence.n_left - 1)
+            taken.append(list(drafts.get(piece.sequence.id, ()))[:most])
+            room -= len(taken[-1])
+        if self.slots.is_split:
+            # Neighbours are computed together as far as all of them have tokens.
+            length = _best_common_length([len(draft) for draft in taken])
+            taken = [draft[:length] if len(draft) >= length else [] for draft in taken]
+        pieces = [
+            replace(piece, tokens=piece.tokens + draft, n_draft=len(draft))
+            for piece, draft in zip(step.pieces, taken, strict=True)
+        ]
         return replace(step, pieces=pieces)
 
     def commit(self, step: Step) -> None:
@@ -139,11 +149,13 @@ class Scheduler:
         complete = pos + len(tokens) == len(sequence.tokens)
         return Piece(sequence, sequence.slot.seq_id, pos, tokens, complete)
 
-    def _admit(self) -> list[Move] | None:
-        """Seat the next waiting sequence and return how; None: no seat, nobody waits, or better
-        later."""
+    def _admit(self, *, interactive: bool) -> list[Move] | None:
+        """Seat the next waiting sequence and return how; None: no seat, nobody of that kind is
+        next, or better later."""
         sequence = self.waiting.peek()
-        if sequence is None or not self.slots.free or self._comes_soon(sequence):
+        if sequence is None or sequence.interactive != interactive or not self.slots.free:
+            return None
+        if self._comes_soon(sequence):
             return None
         moves = self.slots.seat(sequence)
         if moves is not None:
@@ -165,3 +177,8 @@ class Scheduler:
             if common > held and common - shared >= self.slots.min_gain:
                 return True
         return False
+
+
+def _best_common_length(lengths: list[int]) -> int:
+    """Return the length at which most is left, with shorter ones left out and longer ones cut."""
+    return max(lengths, key=lambda length: length * sum(each >= length for each in lengths))

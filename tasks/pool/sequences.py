@@ -45,8 +45,8 @@ class Sequence:
         return self.max_tokens - self.n_generated
 
     @property
-    def n_cells(self) -> int:
-        """Cells of the cache that it may need at most."""
+    def n_cells_max(self) -> int:
+        """Cells of the cache that it may need."""
         return len(self.prompt) + self.max_tokens
 
 

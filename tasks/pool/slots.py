@@ -38,6 +38,10 @@ class Slots:
         return self._all[seq_id]
 
     @property
+    def is_split(self) -> bool:
+        return self._n_cells is None
+
+    @property
     def free(self) -> list[Slot]:
         return [slot for slot in self._all if slot.sequence is None]
 
@@ -58,16 +62,16 @@ class Slots:
         free = self.free
         if not free:
             return None
-        slot = self._choose(sequence, free)
-        best = max(self._all, key=lambda each: self._shared(sequence, each))
-        gain = self._shared(sequence, best) - self._shared(sequence, slot)
+        shared = [self._shared(sequence, slot) for slot in self._all]
+        slot = self._choose(free, shared)
+        best = max(self._all, key=lambda each: shared[each.seq_id])
+        gain = shared[best.seq_id] - shared[slot.seq_id]
         # Where keeping the better source leaves no room, do without it.
         for source in (best, slot) if gain >= self.min_gain else (slot,):
             emptied = self._make_room(sequence, slot, source)
             if emptied is not None:
-                shared = self._shared(sequence, source)
-                self._sit(sequence, slot, source.held[:shared])
-                sequence.cached_tokens = shared
+                sequence.cached_tokens = shared[source.seq_id]
+                self._sit(sequence, slot, source.held[: sequence.cached_tokens])
                 return [*emptied, _move(slot, source)]
         return None
 
@@ -88,9 +92,11 @@ class Slots:
     def close_gaps(self) -> list[Move]:
         """Bring sequences of a split cache that sit apart next to the others."""
         taken = self.taken
-        if self._n_cells is not None or not self._reuse or not taken:
+        if not self.is_split or not self._reuse or not taken:
             return []
-        block = self._all[taken[0].seq_id :][: len(taken)]
+        starts = range(len(self._all) - len(taken) + 1)
+        blocks = [self._all[start : start + len(taken)] for start in starts]
+        block = max(blocks, key=lambda each: sum(slot.sequence is not None for slot in each))
         apart = [slot for slot in taken if slot not in block]
         seats = [slot for slot in block if slot.sequence is None]
         moves = []
@@ -112,16 +118,20 @@ class Slots:
         self._uses += 1
         slot.used = self._uses
 
-    def _choose(self, sequence: Sequence, free: Several[Slot]) -> Slot:
+    def _choose(self, free: Several[Slot], shared: Several[int]) -> Slot:
         """Return the slot to sit in: of those that hold about as much of the prompt as the best,
-        one beside a running sequence if that matters, and then the least recently used."""
-        most = max(self._shared(sequence, slot) for slot in free)
-        good = [s for s in free if most - self._shared(sequence, s) < MIN_COPY_GAIN]
+        one beside a running sequence if that matters, and then the least recently used.
+
+        Args:
+            shared: how much of the prompt each slot holds, by seq_id.
+        """
+        most = max(shared[slot.seq_id] for slot in free)
+        good = [slot for slot in free if most - shared[slot.seq_id] < MIN_COPY_GAIN]
         return min(good, key=lambda slot: (not self._is_beside(slot), slot.used))
 
     def _is_beside(self, slot: Slot) -> bool:
         around = self._all[max(0, slot.seq_id - 1) : slot.seq_id + 2]
-        return self._n_cells is None and any(other.sequence for other in around)
+        return self.is_split and any(other.sequence for other in around)
 
     def _make_room(self, sequence: Sequence, seat: Slot, source: Slot) -> list[Move] | None:
         """Empty idle slots of a unified cache, least recently used first, until a sequence has
@@ -131,8 +141,8 @@ class Slots:
         """
         if self._n_cells is None:
             return []
-        room = self._n_cells - sequence.n_cells
-        room -= sum(slot.sequence.n_cells for slot in self._all if slot.sequence)
+        room = self._n_cells - sequence.n_cells_max
+        room -= sum(slot.sequence.n_cells_max for slot in self._all if slot.sequence)
         idle = [slot for slot in self.free if slot is not seat and slot.n_cells]
         room -= sum(slot.n_cells for slot in idle)
         emptied = []

@@ -97,6 +97,8 @@ def load_spec(name: str, settings: Settings, progress: Progress | None = None) -
             if key not in _specs:
                 if progress:
                     progress(f"reading the vocabulary of {files.parts[0].name}", 0, 0)
+                for old in [each for each in _specs if each[0] == name]:
+                    del _specs[old]  # of what the file was before; its child ends with it
                 vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
                 _specs[key] = _put_together(files, identity, stamp, vocabulary)
     return _specs[key]

@@ -20,8 +20,8 @@ from tasks.pool.sequences import Piece, Sequence
 LONGEST = 16  # guesses for one sequence
 _FIRST = 4  # of them, before anything is known
 _N_GRAMS = (4, 2)  # tokens that must have stood before in the same order; the longer is surer
-_PLAIN_MEMORY = 0.95  # of a measurement, for each that follows: about the last twenty count,
-_GUESSING_MEMORY = 0.8  # or the last five, since texts change
+_PLAIN_MEMORY = 0.95  # of a measurement, for each that follows: about the last twenty count
+_GUESSING_TRIALS = 5  # and of guesses, about as many trials
 _TRIAL_COST = 0.02  # of all time, at most, goes into trying again what did not pay
 _LONGEST_PAUSE = 10_000  # steps
 _PLAIN_EVERY = 64  # steps with guesses
@@ -31,15 +31,19 @@ class Drafter(Protocol):
     """A way to guess.
 
     Attributes:
-        reading_s: seconds that the last draft() spent on reading what it will not have to read
-            again, by sequence id.
+        trial_steps: so many steps show whether it pays: more where it has to read first.
     """
 
-    reading_s: dict[int, float]
+    trial_steps: int
+
+    @property
+    def llama_s(self) -> float:
+        """Seconds spent in llama.cpp."""
+        ...
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
-        """Return guesses by sequence id, at most so many as are wanted of each; sequences for
-        which there are none are left out."""
+        """Return guesses by sequence id, at most so many as are wanted of each. Sequences for
+        which there are none are left out, or have none yet, if time went into them."""
         ...
 
     def forget(self, sequence_id: int) -> None:
@@ -54,8 +58,10 @@ class Lookup:
     Prompt-lookup decoding, after Saxena 2023 (https://github.com/apoorvumang/prompt-lookup-decoding).
     """
 
+    trial_steps = 1
+    llama_s = 0.0
+
     def __init__(self) -> None:
-        self.reading_s: dict[int, float] = {}  # next to nothing
         self._known: dict[int, _NGrams] = {}
 
     def draft(self, wanted: Several[tuple[Sequence, int]]) -> dict[int, list[int]]:
@@ -95,14 +101,19 @@ class _NGrams:
 @dataclass
 class Payoff:
     """What guessing has gained in steps of the same number of sequences: tokens a second, with
-    guesses and without, of which older ones count less and less."""
+    guesses and without, of which older ones count less and less.
 
+    It is tried for `trial_steps`; if it was slower, a pause follows that grows with what they cost.
+    """
+
+    n_sequences: int
+    trial_steps: int = 1
     plain_steps: float = 0.0
     plain_s: float = 0.0
     guessing_steps: float = 0.0
     guessing_s: float = 0.0
     gained: float = 0.0
-    reading_s: float = 0.0
+    tried: int = 0
     pause: int = 0
     since_plain: int = 0
 
@@ -111,42 +122,39 @@ class Payoff:
         self.plain_s = _PLAIN_MEMORY * self.plain_s + seconds
         self.since_plain = 0
 
-    def note_guessing(self, gained: int, seconds: float, reading_s: float = 0.0) -> None:
-        """Take a step's tokens and seconds.
-
-        Args:
-            seconds: with reading spread over all tokens to come.
-            reading_s: which it did in fact spend on it.
-        """
-        self.reading_s = _GUESSING_MEMORY * self.reading_s + reading_s
-        self.guessing_steps = _GUESSING_MEMORY * self.guessing_steps + 1
-        self.guessing_s = _GUESSING_MEMORY * self.guessing_s + seconds
-        self.gained = _GUESSING_MEMORY * self.gained + gained
+    def note_guessing(self, gained: int, seconds: float) -> None:
+        memory = 1 - 1 / (_GUESSING_TRIALS * self.trial_steps)
+        self.guessing_steps = memory * self.guessing_steps + 1
+        self.guessing_s = memory * self.guessing_s + seconds
+        self.gained = memory * self.gained + gained
         self.since_plain += 1
+        self.tried += 1
+        if self.tried >= self.trial_steps:
+            self.tried = 0
+            self.pause = self._pause()
 
-    def ratio(self, n_sequences: int) -> float:
-        """Return how many times as fast it is with guesses; 0 until both are known."""
-        if not (self.guessing_s and self.plain_s):
-            return 0.0
-        return self._saved_s(n_sequences) / self.guessing_s
+    @property
+    def ratio(self) -> float:
+        """How many times as fast it is with guesses; 0 until both are known."""
+        return self._saved_s / self.guessing_s if self.guessing_s and self.plain_s else 0.0
 
-    def _saved_s(self, n_sequences: int) -> float:
-        """Return how long plain steps would have taken for what guessing has gained."""
-        return self.gained / n_sequences * self.plain_s / self.plain_steps
+    @property
+    def is_worth_trying(self) -> bool:
+        """Whether to guess in the next step, if what a plain one takes is known by now."""
+        return not self.pause and self.plain_steps > 1.5 and self.since_plain < _PLAIN_EVERY
 
-    def is_worth_trying(self, n_sequences: int) -> bool:
-        """Tell whether to guess in the next step: where it pays, almost always; where it does
-        not, after a pause that grows with what a trial costs."""
-        if self.pause > 0:
-            self.pause -= 1
-            return False
-        if self.plain_steps < 1.5 or self.since_plain >= _PLAIN_EVERY:
-            return False  # what a plain step takes is not known, or no longer
-        if 0 < self.ratio(n_sequences) < 1:
-            lost_s = self.guessing_s + self.reading_s - self._saved_s(n_sequences)
-            plain_steps = lost_s / self.guessing_steps * self.plain_steps / self.plain_s
-            self.pause = min(_LONGEST_PAUSE, 1 + int(plain_steps / _TRIAL_COST))
-        return True
+    @property
+    def _saved_s(self) -> float:
+        """How long plain steps would have taken for what guessing has gained."""
+        return self.gained / self.n_sequences * self.plain_s / self.plain_steps
+
+    def _pause(self) -> int:
+        """Return the steps that a trial which lost time is to be followed by."""
+        if not 0 < self.ratio < 1:
+            return 0
+        lost_s = (self.guessing_s - self._saved_s) / self.guessing_steps * self.trial_steps
+        plain_steps = lost_s * self.plain_steps / self.plain_s
+        return min(_LONGEST_PAUSE, 1 + int(plain_steps / _TRIAL_COST))
 
 
 @dataclass
@@ -156,23 +164,11 @@ class _Way:
     drafter: Drafter
     payoffs: dict[int, Payoff] = field(default_factory=dict)
     lengths: dict[int, int] = field(default_factory=dict)
-    reading_shares: dict[int, float] = field(default_factory=dict)  # seconds a token
 
     def payoff(self, n_sequences: int) -> Payoff:
-        return self.payoffs.setdefault(n_sequences, Payoff())
-
-    def spread_s(self, pieces: Several[Piece], gained: dict[int, int], seconds: float) -> float:
-        """Return a step's seconds with what was read in it spread over all tokens to come."""
-        for piece in pieces:
-            sequence = piece.sequence
-            if read_s := self.drafter.reading_s.get(sequence.id):
-                left = sequence.n_left + gained[sequence.id]
-                before = self.reading_shares.get(sequence.id, 0.0)
-                self.reading_shares[sequence.id] = before + read_s / left
-        shares = (
-            gained[id_] * share for id_, share in self.reading_shares.items() if id_ in gained
-        )
-        return seconds - sum(self.drafter.reading_s.values()) + sum(shares)
+        if n_sequences not in self.payoffs:
+            self.payoffs[n_sequences] = Payoff(n_sequences, self.drafter.trial_steps)
+        return self.payoffs[n_sequences]
 
     def note_accepted(self, sequence_id: int, n_draft: int, n_accepted: int) -> None:
         """Guess more where all were right, and less where they were not."""
@@ -200,9 +196,9 @@ class Speculator:
         self._last = None
         n = len(sequences)
         each = self._room // n
-        ways = sorted(self._ways, key=lambda way: -way.payoff(n).ratio(n)) if each else []
+        ways = sorted(self._ways, key=lambda way: -way.payoff(n).ratio) if each else []
         for way in ways:
-            if not way.payoff(n).is_worth_trying(n):
+            if not way.payoff(n).is_worth_trying:
                 continue
             wanted = [
                 (s, min(each, way.lengths.get(s.id, _FIRST), s.n_left - 1)) for s in sequences
@@ -219,14 +215,16 @@ class Speculator:
             gained: tokens that were added to each sequence, by its id.
             seconds: that it took, guessing included.
         """
-        n = len(pieces)
+        payoffs = [(way, way.payoff(len(pieces))) for way in self._ways]
+        for way, payoff in payoffs:
+            if way is self._last:
+                payoff.note_guessing(sum(gained.values()), seconds)
+            else:
+                payoff.pause = max(0, payoff.pause - 1)
         if self._last is None:
-            for way in self._ways:
-                way.payoff(n).note_plain(seconds)
+            for _, payoff in payoffs:
+                payoff.note_plain(seconds)
             return
-        spread_s = self._last.spread_s(pieces, gained, seconds)
-        reading_s = sum(self._last.drafter.reading_s.values())
-        self._last.payoff(n).note_guessing(sum(gained.values()), spread_s, reading_s)
         for piece in pieces:
             if piece.n_draft and piece.sequence.slot is not None:  # else it has ended
                 accepted = gained[piece.sequence.id] - 1
@@ -236,4 +234,3 @@ class Speculator:
         for way in self._ways:
             way.drafter.forget(sequence_id)
             way.lengths.pop(sequence_id, None)
-            way.reading_shares.pop(sequence_id, None)

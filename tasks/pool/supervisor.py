@@ -132,6 +132,7 @@ class Worker:
         self.ready = False
         self.memory_estimate = 0
         self.retired = False
+        self.ended = False
         self.load_failed: LoadFailed | None = None
         self.died: Death | None = None  # where more is known than its status tells
         self.alive = Alive(busy_s=0.0, llama_s=0.0)
@@ -156,6 +157,10 @@ class Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def listens(self) -> bool:
+        return not (self.retired or self.ended)
 
     def send(self, message: Order | WorkerConfig) -> None:
         assert self._process.stdin is not None
@@ -259,7 +264,7 @@ class Supervisor:
     def cancel(self, ticket: Ticket) -> None:
         """Take a request out, wherever it is; a finished one stays finished."""
         if self._in_flight.pop(ticket.request.id, None) is not None:
-            if self.worker is not None and not self.worker.retired:
+            if self.worker is not None and self.worker.listens:
                 self.worker.send(Cancel(id=ticket.request.id))
         elif ticket in self._pending:
             self._pending.remove(ticket)
@@ -296,6 +301,7 @@ class Supervisor:
             async for event in worker.events():
                 self._handle(worker, event)
         finally:
+            worker.ended = True
             watch.cancel()
             status = await worker.end()
             self.worker = None
@@ -345,7 +351,7 @@ class Supervisor:
         if worker is None:
             self._wanted.set()
             return
-        if worker.retired or not worker.ready:
+        if not (worker.ready and worker.listens):
             return
         while self._pending and self._pending[0].model == worker.model:
             suspect = self._pending[0].crashes > 0

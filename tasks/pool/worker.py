@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
@@ -28,6 +29,7 @@ from tasks.pool.protocol import (
     Loading,
     Order,
     Ready,
+    WorkerConfig,
     decode,
     encode,
 )
@@ -97,34 +99,49 @@ def serve(engine: Engine, inbox: SimpleQueue[Order], events: Events) -> None:
                 events.send([Alive(busy_s=engine.busy_s, llama_s=engine.llama_s)])
 
 
-def main() -> int:
-    events = Events(claim_stdout())
+def load(config: WorkerConfig, events: Events) -> Engine:
+    """Load the model, and the one that guesses for it, and say that it is ready.
+
+    Raises:
+        ModelError: the model can't be loaded. One that guesses is only told of.
+    """
     # Only now: importing llama.cpp can print.
     from tasks.pool.draft_model import DraftModel
     from tasks.pool.loading import load_draft_model, load_model
     from tasks.pool.model_runner import ModelRunner
 
+    estimate = psutil.Process().memory_info().rss
+    model = load_model(config, events.loading)
+    runner, drafter = ModelRunner(model, config), None
+    needs = [model.need]
+    if config.draft_path:
+        try:
+            draft, own = load_draft_model(model, config)
+            drafter = DraftModel(ModelRunner(draft, own), model.n_vocab)
+            needs.append(draft.need)
+        except ModelError as error:
+            print(f"going on without the draft model: {error}", file=sys.stderr)
+    estimate += sum(need.total for need in needs if need)
+    ready = Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)
+    events.send([ready])
+    return Engine(runner, drafter)
+
+
+def main() -> None:
+    """Work until stdin closes. Ends the process itself: the thread that reads stdin would not
+    let it end in peace."""
+    events = Events(claim_stdout())
     config = decode(sys.stdin.buffer.readline())
     inbox: SimpleQueue[Order] = SimpleQueue()
     threading.Thread(target=read_orders, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    before = psutil.Process().memory_info().rss
     try:
-        model = load_model(config, events.loading)
-        runner = ModelRunner(model, config)
+        serve(load(config, events), inbox, events)
     except ModelError as error:
         events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
-        os._exit(1)  # the thread that reads stdin would not let it end in peace
-    estimate = before + model.need.total if model.need else 0
-    drafter = None
-    if config.draft_path:
-        try:
-            drafter = DraftModel(ModelRunner(*load_draft_model(model, config)))
-        except ModelError as error:  # it would only have made it faster
-            print(f"going on without the draft model: {error}", file=sys.stderr)
-    events.send([Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)])
-    serve(Engine(runner, drafter), inbox, events)
-    return 0
+    except Exception:
+        traceback.print_exc()
+    os._exit(1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

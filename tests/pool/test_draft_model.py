@@ -51,24 +51,40 @@ def test_it_guesses_what_it_would_say(model: Path, runner: ModelRunner) -> None:
         done.text.encode() for done in run(Engine(plain), *(request(p, 12) for p in PROMPTS[:3]))
     ]
     plain.close()
-    drafter = DraftModel(runner)
+    drafter = DraftModel(runner, runner.n_vocab)
     sequences = [Sequence(n, list(p.encode()), 30) for n, p in enumerate(PROMPTS[:3])]
 
-    first = drafter.draft([(s, 4 + s.id) for s in sequences])
+    while not all((first := drafter.draft([(s, 4 + s.id) for s in sequences])).values()):
+        pass  # it reads a piece of a prompt at a time
     assert [len(first[n]) for n in range(3)] == [4, 5, 6]
-    assert sorted(drafter.reading_s) == [0, 1, 2]
     for n, sequence in enumerate(sequences):
         sequence.tokens += first[n][:2]  # the rest was not what came
     again = drafter.draft([(s, 3) for s in sequences])
 
-    assert drafter.reading_s == {}
     for n in range(3):
         guessed = b"".join(runner.piece(token) for token in first[n][:2] + again[n])
         assert told[n].startswith(guessed)
 
 
+def test_a_long_prompt_is_read_in_pieces(runner: ModelRunner) -> None:
+    """So that nobody who is answered beside it waits for all of it."""
+    drafter = DraftModel(runner, runner.n_vocab)
+    long = Sequence(0, [65] * 200, 9)  # three times n_batch
+
+    guessed = [len(drafter.draft([(long, 2)])[0]) for _ in range(4)]
+
+    assert guessed == [0, 0, 0, 2]
+
+
+def test_tokens_that_only_one_of_the_two_has_do_no_harm(runner: ModelRunner) -> None:
+    few = DraftModel(runner, n_vocab=70)
+    sequence = Sequence(0, [65, runner.n_vocab + 5, 66], 9)
+
+    assert all(token < 70 for token in few.draft([(sequence, 8)])[0])
+
+
 def test_seats_are_free_again_once_sequences_have_ended(runner: ModelRunner) -> None:
-    drafter = DraftModel(runner)
+    drafter = DraftModel(runner, runner.n_vocab)
     for n in range(20):
         sequence = Sequence(n, list(b"some prompt"), 9)
         assert drafter.draft([(sequence, 2)])
@@ -79,7 +95,9 @@ def test_seats_are_free_again_once_sequences_have_ended(runner: ModelRunner) -> 
 def test_what_does_not_fit_the_draft_model_is_not_guessed(runner: ModelRunner) -> None:
     long = Sequence(0, [65] * (runner.n_ctx - 2), 2)
 
-    assert DraftModel(runner).draft([(long, 5), (Sequence(1, [65, 66], 9), 1)]).keys() == {1}
+    assert DraftModel(runner, runner.n_vocab).draft(
+        [(long, 5), (Sequence(1, [65, 66], 9), 1)]
+    ).keys() == {1}
 
 
 def test_a_model_that_drafts_for_itself_is_always_right(
@@ -94,9 +112,9 @@ def test_a_model_that_drafts_for_itself_is_always_right(
     other = make_runner(write_tiny_model(model.with_name("other.gguf"), seed=8), 3)
     drafting = make_runner(model, 3)
 
-    assert answers(Engine(drafting, DraftModel(runner))) == expected
-    assert answers(Engine(drafting, DraftModel(other))) == expected
-    few = steps(Engine(drafting, DraftModel(runner)), request(PROMPTS[0], 30))
+    assert answers(Engine(drafting, DraftModel(runner, runner.n_vocab))) == expected
+    assert answers(Engine(drafting, DraftModel(other, other.n_vocab))) == expected
+    few = steps(Engine(drafting, DraftModel(runner, runner.n_vocab)), request(PROMPTS[0], 30))
     assert few < most / 2
     other.close()
     drafting.close()

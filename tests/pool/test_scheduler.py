@@ -213,16 +213,43 @@ def test_prompts_come_in_small_pieces_while_somebody_reads_along() -> None:
     assert [len(piece.tokens) for piece in compute(scheduler).pieces] == [1, INTERACTIVE_ROOM]
 
 
-def test_guesses_stay_within_the_answer_and_the_step() -> None:
-    scheduler = Scheduler(n_seq_max=3, n_ctx=100, n_batch=16)
-    for number, max_tokens in enumerate((20, 3, 20)):
-        scheduler.add(sequence(number, own(number, 5), max_tokens))
+def decoding(n_cells: int | None, *max_tokens: int) -> Scheduler:
+    """Return a scheduler with as many sequences as limits, all of which decode next."""
+    n = len(max_tokens)
+    scheduler = Scheduler(n, n_ctx=100, n_batch=16, n_cells=n_cells)
+    for number, limit in enumerate(max_tokens):
+        scheduler.add(sequence(number, own(number, 5), limit))
     compute(scheduler)
-    step = scheduler.schedule()
+    return scheduler
 
-    longer = scheduler.speculate(step, {0: [7] * 9, 1: [7] * 9, 2: [7] * 9})
+
+def test_guesses_stay_within_the_answer_and_the_step() -> None:
+    scheduler = decoding(300, 20, 3, 20)
+
+    longer = scheduler.speculate(scheduler.schedule(), {0: [7] * 9, 1: [7] * 9, 2: [7] * 9})
 
     assert [piece.draft for piece in longer.pieces] == [[7] * 9, [7], [7] * 3]
+
+
+def test_guesses_have_one_length_in_a_split_cache() -> None:
+    """There each length would be computed by itself, reading all weights again."""
+    scheduler = decoding(None, 20, 20, 20)
+
+    longer = scheduler.speculate(scheduler.schedule(), {0: [7], 1: [7] * 6, 2: [7] * 4})
+
+    assert [len(piece.draft) for piece in longer.pieces] == [0, 4, 4]
+
+
+def test_interactive_prompts_are_read_before_others() -> None:
+    """A request that somebody waits for overtakes a long prompt that is half read."""
+    scheduler = Scheduler(n_seq_max=2, n_ctx=900, n_batch=64)
+    scheduler.add(sequence(0, own(0, 800)))
+    compute(scheduler)
+    scheduler.add(sequence(1, own(1, 50), interactive=True))
+
+    read = {piece.sequence.id: len(piece.tokens) for piece in compute(scheduler).pieces}
+
+    assert read == {0: 14, 1: 50}
 
 
 def test_what_was_guessed_wrong_is_cut_off() -> None:

@@ -253,6 +253,7 @@ def test_a_body_that_is_too_large_is_refused(pool: Pool) -> None:
         ({"n": 5}, 400, "invalid_request"),
         ({"grammar": "root ::= root"}, 400, "invalid_grammar"),
         ({"logit_bias": {"-1": 1}}, 400, "invalid_tokens"),
+        ({"logit_bias": {"65": 1e39}}, 400, "invalid_request"),
         ({"messages": []}, 400, "invalid_request"),
         ({"grammar": "root ::= ("}, 400, "invalid_grammar"),
         ({"logit_bias": {"99999": 1}}, 400, "invalid_tokens"),
@@ -396,7 +397,8 @@ def test_a_file_that_is_no_model_does_not_harm_the_pool(pool: Pool, tmp_path: Pa
 def test_a_model_that_changes_under_a_request_is_noticed(
     pool: Pool, tmp_path: Path, model: Path, stream: bool
 ) -> None:
-    """No answer is given for one model's that another may have made; the next is the new one's."""
+    """No answer is given for one model's that another may have made; the next is the new one's.
+    What was only touched is the same model still."""
     own = tmp_path / "own.gguf"
     shutil.copy(model, own)
     body = {"model": str(own), "max_tokens": 400, "ignore_eos": True, "stream": stream}
@@ -404,9 +406,14 @@ def test_a_model_that_changes_under_a_request_is_noticed(
         asked = threads.submit(pool.chat, **body)
         until(lambda: pool.status().running)
         os.utime(own, (1, 1))
-        answer = asked.result()
+        touched = asked.result()
+        asked = threads.submit(pool.chat, **body)
+        until(lambda: pool.status().running)
+        write_tiny_model(own, seed=8)
+        changed = asked.result()
 
-    assert '"code":"model_changed"' in answer.text.replace(": ", ":")
+    assert "model_changed" not in touched.text
+    assert '"code":"model_changed"' in changed.text.replace(": ", ":")
     assert pool.chat(model=str(own)).status_code == 200
 
 
