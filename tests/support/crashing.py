@@ -75,7 +75,7 @@ class World:
     up: Up
     mark: str
     restarts: int = 0  # of what this `lectern up` keeps running
-    _clients: dict[str, httpx.Client] = field(default_factory=dict)
+    _http: httpx.Client = field(default_factory=httpx.Client)
 
     @property
     def results(self) -> Path:
@@ -161,11 +161,14 @@ class World:
     def _client(self) -> httpx.Client:
         """Return a client of the server that runs now."""
         address = self.address
-        if address.url not in self._clients:
+        if str(self._http.base_url) != f"{address.url}/":
             user, _, password = address.auth.partition(":")
-            client = httpx.Client(base_url=address.url, auth=(user, password), timeout=30)
-            self._clients = {address.url: client}
-        return self._clients[address.url]
+            self._http.close()
+            self._http = httpx.Client(base_url=address.url, auth=(user, password), timeout=30)
+        return self._http
+
+    def hang_up(self) -> None:
+        self._http.close()
 
     def _post(self, path: str, content: dict[str, Any]) -> httpx.Response:
         client = self._client()
@@ -268,6 +271,7 @@ def world(root: Path, server: RunningServer, model: Path, delay_s: float) -> Ite
         made.up.stop()
         wait_until(lambda: not made.processes(), 30)
     finally:
+        made.hang_up()
         for process in made.processes():
             process.kill()
 
