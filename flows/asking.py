@@ -32,10 +32,13 @@ class Asker:
     """Asks batches of requests, from any thread, through one client.
 
     Args:
+        at_once: requests with the server.
         say: hears what is waited for until the first answer is there, and then "".
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, settings: Settings, at_once: int, say: Callable[[str], None] = lambda text: None
+    ) -> None:
         self._settings, self._say = settings, say
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -45,7 +48,7 @@ class Asker:
         self._client: PoolClient | None = None
         self._answered = asyncio.Event()
         # For all batches together: what waits here has not begun, and can't time out.
-        self._seats = asyncio.Semaphore(2 * settings.pool_n_seq_max)
+        self._seats = asyncio.Semaphore(at_once)
 
     def __enter__(self) -> Self:
         self._thread.start()

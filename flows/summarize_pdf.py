@@ -33,6 +33,7 @@ from tasks.generate.summarize import SummaryOptions
 from tasks.land import statistics
 from tasks.pool.models import absolute_name
 from tasks.pool.spec import load_spec
+from tasks.pool.tuning import tuning_for
 from tasks.records import OcrMode, Request, SummaryLength
 from tasks.settings import PROJECT_ROOT, settings
 
@@ -73,7 +74,9 @@ def summarize_pdf(
             )
             page.note(spec.note)
             progress = Progress(len(uris))
-            with a_run(config.home), Asker(config, progress.doing) as asker:
+            # Of all batches together, and of one: as many again wait as are answered.
+            at_once = 2 * tuning_for(config, spec.identity).n_seq_max
+            with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
                 job = SummaryJob(
                     config,
                     spec,
@@ -86,9 +89,8 @@ def summarize_pdf(
                     prompt_dir=PROJECT_ROOT / prompt_dir if prompt_dir else None,
                     flow_run_id=page.flow_run_id,
                 )
-                batch = 2 * config.pool_n_seq_max
                 with job:
-                    outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=batch).run()
+                    outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=at_once).run()
         except PipelineError as error:
             return Failed(message=str(error))
         except (CancelledRun, KeyboardInterrupt, TerminationSignal):

@@ -11,6 +11,7 @@ import tomllib
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -48,10 +49,31 @@ class Settings(BaseSettings):
     pool_model: str | None = Field(
         None, description="the model's name at pool_url; default: --model's"
     )
-    pool_n_seq_max: int = Field(8, ge=1, le=64, description="sequences decoded together")
+    pool_n_seq_max: int = Field(
+        0, ge=0, le=64, description="sequences decoded together; 0: measured here, 8 until then"
+    )
     pool_n_ctx: int = Field(4096, ge=512, description="tokens a sequence can hold")
-    pool_n_batch: int = Field(512, ge=32, description="tokens a decode call takes at most")
-    pool_n_threads: int = Field(0, ge=0, description="0: one a physical core")
+    pool_n_batch: int = Field(
+        0, ge=0, description="tokens a decode call takes at most; 0: measured here, 512 until then"
+    )
+    pool_n_threads: int = Field(
+        0, ge=0, description="0: measured here, one a physical core until then"
+    )
+    pool_n_threads_batch: int = Field(
+        0, ge=0, description="for more than one token; 0: pool_n_threads, or measured like it"
+    )
+    pool_kv_cache: Literal["auto", "split", "unified"] = Field(
+        "auto", description="auto: measured here, split until then"
+    )
+    pool_flash_attn: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: measured here, until then off on a CPU"
+    )
+    pool_speculation: Literal["auto", "off"] = Field(
+        "auto", description="auto: guess what answers copy, where that is faster"
+    )
+    pool_tuning: Literal["auto", "off"] = Field(
+        "auto", description="auto: measure what is best here while idle; off: only lectern bench"
+    )
     pool_n_gpu_layers: int = Field(-1, description="-1: all that the build can offload")
     pool_draft_model: str | None = Field(
         None, description="a smaller model of the same family, to guess with where that is faster"

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     leftovers = "leftovers"
     orphans = "orphans"
     cache = "cache"
+    tuning = "tuning"
     logs = "logs"
     history = "history"
     models = "models"

@@ -96,6 +96,12 @@ def _cache(settings: Settings) -> Iterator[Item]:
             yield from item(str(path), [path], by_use=True)
 
 
+def _tuning(settings: Settings) -> Iterator[Item]:
+    for path in entries(settings.home.resolve() / "tuning"):
+        if path.suffix == ".json":
+            yield from item(str(path), [path])
+
+
 def _logs(settings: Settings) -> Iterator[Item]:
     home = settings.home.resolve()
     for path in [*entries(home / "logs"), *entries(home)]:
@@ -141,6 +147,10 @@ KINDS: Mapping[Kind, About] = {
     Kind.orphans: About(_orphans, "summaries whose row is gone", "nothing but the files"),
     Kind.cache: About(
         _cache, "vocabularies, hashes and recognised text", "nothing: it is made again"
+    ),
+    Kind.tuning: About(
+        _tuning, "how models run best on this machine",
+        "measured again when idle, or by `lectern bench`",
     ),
     Kind.logs: About(
         _logs, "what server, worker, pool and commands said", "the logs", frozenset(User)

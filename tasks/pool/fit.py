@@ -41,8 +41,13 @@ class Need:
     compute: int
 
     @property
+    def buffers(self) -> int:
+        """What is a context's, and goes with it."""
+        return self.cache + self.compute
+
+    @property
     def total(self) -> int:
-        return self.weights + self.cache + self.compute
+        return self.weights + self.buffers
 
 
 def need_in(lines: Iterable[str], weights: int) -> Need:
@@ -76,7 +81,7 @@ def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> No
 def remedy(need: Need, config: WorkerConfig, free: int) -> str:
     """Return what to lower: the sequences first, which costs time alone, then the context."""
     room = free - need.weights - need.compute
-    n_seq_max = room * config.n_seq_max // need.cache if need.cache else 0
+    n_seq_max = _sequences(need, config, free)
     if n_seq_max >= 1:
         return f"Set LECTERN_POOL_N_SEQ_MAX={n_seq_max}"
     n_ctx = room * config.n_seq_max * config.n_ctx // need.cache // 256 * 256 if need.cache else 0
@@ -86,6 +91,17 @@ def remedy(need: Need, config: WorkerConfig, free: int) -> str:
         "Free some, or choose a smaller model or a quantization with fewer bits (Q4_0), "
         f"at most {_gib(max(0, int(0.8 * free)))} large"
     )
+
+
+def sequences_that_fit(need: Need, config: WorkerConfig) -> int:
+    """Return how many of a config's sequences fit, beside buffers as large as for all of them."""
+    free = free_memory()
+    return config.n_seq_max if need.total <= free else max(0, _sequences(need, config, free))
+
+
+def _sequences(need: Need, config: WorkerConfig, free: int) -> int:
+    room = free - need.weights - need.compute
+    return room * config.n_seq_max // need.cache if need.cache else 0
 
 
 def free_memory() -> int:

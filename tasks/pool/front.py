@@ -36,10 +36,11 @@ from tasks.pool.api import (
 )
 from tasks.pool.lifecycle import prove
 from tasks.pool.metrics import Metrics
-from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
+from tasks.pool.protocol import Done, EngineRequest, Refused
 from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.streaming import Stream, unbroken, unless_gone
 from tasks.pool.supervisor import BusyError, PoolModel, Supervisor, Ticket
+from tasks.pool.tuning import tuning_for, worker_config
 from tasks.settings import Settings
 
 _STATUS = {
@@ -217,28 +218,20 @@ class Front:
             ApiError: it does not fit a sequence.
         """
         config = self._config
-        n_ctx = min(config.pool_n_ctx, spec.n_ctx_train or config.pool_n_ctx)
-        room = n_ctx - len(prompt)
+        tuning = tuning_for(config, spec.identity)
+        model_config = worker_config(config, spec, tuning, self._draft_path)
+        room = model_config.n_ctx - len(prompt)
         if room < (body.max_tokens or 1) or not prompt:
             error = ModelError(
                 spec.name,
                 f"{len(prompt)} prompt tokens and {body.max_tokens or 1} for the answer do not "
-                f"fit the {n_ctx} tokens of a sequence",
+                f"fit the {model_config.n_ctx} tokens of a sequence",
                 "Lower LECTERN_MAX_PROMPT_TOKENS, or raise LECTERN_POOL_N_CTX, at most to what "
                 "the model was trained on",
             )
             raise ApiError.of(400, "context_length_exceeded", error)
         ask = body.engine_request(prompt, room, body.wanted_logprobs)
-        worker_config = WorkerConfig(
-            model_path=str(spec.path),
-            n_ctx=n_ctx,
-            n_seq_max=config.pool_n_seq_max,
-            n_batch=config.pool_n_batch,
-            n_threads=config.pool_n_threads,
-            n_gpu_layers=config.pool_n_gpu_layers,
-            draft_path=self._draft_path,
-        )
-        model = PoolModel(body.model, spec.identity, worker_config)
+        model = PoolModel(body.model, spec.identity, model_config)
         return _Asked(body, shape, spec, model, _placed(ask, request))
 
     async def _answer(self, request: Request, asked: _Asked) -> Response:

@@ -39,9 +39,12 @@ _STOP_S = 20.0
 _LOG_MAX_BYTES = 5_000_000
 # Of the settings, what does not concern a pool, or would turn it away from itself.
 _NOT_PASSED = frozenset({"pool_url", "pool_api_key", "pool_model"})
-# What an answer depends on: a pool that was started with others is not the one that is wanted.
-_KEPT = {"models", "pool_draft_model"} | {
-    name for name in Settings.model_fields if name.startswith("pool_n_")
+# What an answer or its speed depends on: a pool that was started with others is not the one that
+# is wanted.
+_KEPT = {
+    *("models", "pool_draft_model", "pool_kv_cache", "pool_flash_attn"),
+    *("pool_speculation", "pool_tuning"),
+    *(name for name in Settings.model_fields if name.startswith("pool_n_")),
 }
 
 # Kept, because Python warns of a child that it forgets while it lives; a pool is meant to.
@@ -78,7 +81,7 @@ class PoolState:
 
     Attributes:
         created: the process's start as the system tells it.
-        settings: those that an answer depends on.
+        settings: those that an answer or its speed depends on.
     """
 
     url: str

@@ -5,17 +5,20 @@ Owns what llama.cpp is told about devices, threads and caches. Computes nothing.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as llama
-import psutil
+import numpy as np
+from numpy.typing import NDArray
 
 from tasks.errors import ModelError
-from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit
+from tasks.pool.cpus import physical_cores
+from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit, sequences_that_fit
 from tasks.pool.llama_log import LlamaLog
 from tasks.pool.protocol import WorkerConfig
 
@@ -35,10 +38,13 @@ class Model:
     Attributes:
         n_ctx_train: tokens that it was trained on; 0 where the file does not tell.
         can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
+        config: what it was loaded for; with fewer sequences than were wanted where they don't fit
+            and the user did not ask for so many.
         need: memory for it and the context that it was loaded for; None: not known.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, config: WorkerConfig) -> None:
+        self.config = config
         self.need: Need | None = None
         self.handle = handle
         self.vocab = llama.llama_model_get_vocab(handle)
@@ -48,6 +54,12 @@ class Model:
         self.can_cut = not (
             llama.llama_model_is_recurrent(handle) or llama.llama_model_is_hybrid(handle)
         )
+
+    @cached_property
+    def eog_tokens(self) -> NDArray[np.intp]:
+        """The tokens that end an answer."""
+        is_eog = (llama.llama_vocab_is_eog(self.vocab, t) for t in range(self.n_vocab))
+        return np.flatnonzero(np.fromiter(is_eog, bool, self.n_vocab))
 
     def n_ctx(self, config: WorkerConfig) -> int:
         """Return the tokens of a sequence: as configured, at most what it was trained on."""
@@ -69,20 +81,25 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
     llama.llama_backend_init()
     need = None if on_gpu(config) else need_of(config)
     if need:  # of a GPU's memory only its driver knows: loading will tell
+        if config.adapts and (fit := sequences_that_fit(need, config)) < config.n_seq_max:
+            config = replace(config, n_seq_max=max(1, fit))
+            need = need_of(config)
         refuse_what_does_not_fit(Path(config.model_path).name, need, config)
-    model = _load(config, progress)
+    model = load(config, progress)
     model.need = need
     return model
 
 
-def load_draft_model(model: Model, config: WorkerConfig) -> tuple[Model, WorkerConfig]:
-    """Load the model that guesses for another, and return it with its own configuration.
+def load_draft_model(model: Model) -> Model:
+    """Load the model that guesses for another.
 
     Raises:
         ModelError: it can't be loaded, there is no room for it, or it does not suit the other.
     """
-    own = replace(config, model_path=config.draft_path, draft_path="", n_draft=0)
-    draft = load_model(own)
+    config = model.config
+    draft = load_model(
+        replace(config, model_path=config.draft_path, draft_path="", n_draft=0, adapts=False)
+    )
     problem = ""
     if not (draft.can_cut and model.can_cut):
         problem = "a recurrent model's cache can't be rid of wrong guesses"
@@ -93,7 +110,7 @@ def load_draft_model(model: Model, config: WorkerConfig) -> tuple[Model, WorkerC
         problem = f"it can't guess for {Path(config.model_path).name}: {problem}"
         remedy = "Set LECTERN_POOL_DRAFT_MODEL to a smaller model of the same family"
         raise ModelError(Path(config.draft_path).name, problem, remedy)
-    return draft, own
+    return draft
 
 
 def _same_vocabulary(one: Model, other: Model) -> bool:
@@ -113,22 +130,49 @@ def need_of(config: WorkerConfig) -> Need:
     Raises:
         ModelError: the file can't be loaded.
     """
-    with _LOG.heard() as heard:
-        model = _load(config, lambda _: None, no_alloc=True)
-        ctx = make_context(model, config)
-        need = need_in(heard.lines, weights=model.n_bytes)
-        llama.llama_free(ctx)
+    with needs(config) as need:
+        return need(config)
+
+
+@contextmanager
+def needs(config: WorkerConfig) -> Iterator[Callable[[WorkerConfig], Need]]:
+    """Load a model without its weights, and tell what contexts of any config take.
+
+    Raises:
+        ModelError: the file can't be loaded.
+    """
+    model = load(config, no_alloc=True)
+
+    def need(config: WorkerConfig) -> Need:
+        with _LOG.heard() as heard:
+            ctx = make_context(model, config)
+            llama.llama_free(ctx)
+            return need_in(heard.lines, weights=model.n_bytes)
+
+    try:
+        yield need
+    finally:
         model.close()
-    return need
 
 
 def on_gpu(config: WorkerConfig) -> bool:
     return config.n_gpu_layers != 0 and bool(llama.llama_supports_gpu_offload())
 
 
-def _load(
-    config: WorkerConfig, progress: Callable[[float], None], *, no_alloc: bool = False
+def load(
+    config: WorkerConfig,
+    progress: Callable[[float], None] = lambda _: None,
+    *,
+    no_alloc: bool = False,
 ) -> Model:
+    """Load a model, whether it fits or not.
+
+    Args:
+        no_alloc: without its weights.
+
+    Raises:
+        ModelError: the file can't be loaded.
+    """
     params = llama.llama_model_default_params()
     params.n_gpu_layers = config.n_gpu_layers
     params.no_alloc = no_alloc
@@ -149,7 +193,7 @@ def _load(
     if not handle:
         problem = f"llama.cpp can't load it ({heard.cause or 'it does not say why'})"
         raise ModelError(Path(config.model_path).name, problem, "Check that the file is whole")
-    return Model(handle)
+    return Model(handle, config)
 
 
 def make_context(model: Model, config: WorkerConfig) -> Any:
@@ -197,9 +241,3 @@ def _flash_attn(config: WorkerConfig) -> int:
     if config.flash_attn == "auto" and not on_gpu(config):
         return int(kinds["off"])  # with a split cache on a CPU it costs a fifth (measured)
     return int(kinds[config.flash_attn])
-
-
-def physical_cores() -> int:
-    """Return the physical cores this process may use: a second thread on one only costs."""
-    allowed = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else 1 << 16
-    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed))

@@ -21,6 +21,7 @@ import llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.pool.alarm import Alarm
 from tasks.pool.answer_text import THINK_CLOSE, THINK_OPEN
 from tasks.pool.loading import Model, make_context, n_outputs_max
 from tasks.pool.protocol import EngineRequest, TokenLogprob, TopLogprob, WorkerConfig
@@ -61,8 +62,7 @@ class ModelRunner:
         self._vocab = model.vocab
         self._ctx = make_context(model, config)
         self._memory = llama.llama_get_memory(self._ctx)
-        is_eog = (llama.llama_vocab_is_eog(self._vocab, t) for t in range(self.n_vocab))
-        self.eog_tokens = np.flatnonzero(np.fromiter(is_eog, bool, self.n_vocab))
+        self.eog_tokens = model.eog_tokens
         self._eog = frozenset(self.eog_tokens.tolist())
         self._batch = _Batch(self.n_batch)
         self._scratch: Logits = np.empty(self.n_vocab, np.float32)
@@ -98,6 +98,19 @@ class ModelRunner:
         keep = move.keep if move.keep > 0 else -1
         if not llama.llama_memory_seq_rm(self._memory, move.seq_id, keep, -1):
             raise DecodeError(f"llama_memory_seq_rm({move.seq_id}, {keep}) refused")
+
+    def fill_like_first(self, seq_ids: Tokens[int]) -> None:
+        """Give sequences what sequence 0 holds, in cells of their own also in a unified cache."""
+        size = llama.llama_state_seq_get_size(self._ctx, 0)
+        state = (ctypes.c_uint8 * size)()
+        llama.llama_state_seq_get_data(self._ctx, state, size, 0)
+        for seq_id in seq_ids:
+            if not llama.llama_state_seq_set_data(self._ctx, state, size, seq_id):
+                raise DecodeError(f"llama_state_seq_set_data({seq_id}) refused")
+
+    def end_at(self, alarm: Alarm) -> None:
+        """Let an alarm end a decode, which then raises."""
+        alarm.set_on(self._ctx)
 
     def decode(self, pieces: Tokens[Piece]) -> dict[int, int]:
         """Compute pieces as one batch.

@@ -35,8 +35,12 @@ class TokenLogprob(TopLogprob):
 class WorkerConfig:
     """The model a worker loads and the context it makes; names are llama.cpp's.
 
+    What can be tuned does not tell one from another: a worker is not exchanged for it.
+
     Attributes:
         n_ctx: of one sequence.
+        n_seq_max: sequences together.
+        adapts: n_seq_max was not set by the user: fewer will do where they don't fit.
         n_batch: tokens of a step; llama.cpp's n_batch and n_ubatch.
         n_threads, n_threads_batch: for steps of one token, and for all others; 0: one a
             physical core.
@@ -48,12 +52,13 @@ class WorkerConfig:
     model_path: str = field(compare=False)  # the same content may lie in several places
     n_ctx: int
     n_gpu_layers: int = -1
-    n_seq_max: int = 8
-    n_batch: int = 512
-    n_threads: int = 0
-    n_threads_batch: int = 0
-    kv_unified: bool = False
-    flash_attn: FlashAttn = "auto"
+    n_seq_max: int = field(default=8, compare=False)
+    n_batch: int = field(default=512, compare=False)
+    n_threads: int = field(default=0, compare=False)
+    n_threads_batch: int = field(default=0, compare=False)
+    kv_unified: bool = field(default=False, compare=False)
+    flash_attn: FlashAttn = field(default="auto", compare=False)
+    adapts: bool = field(default=False, compare=False)
     n_draft: int = 32
     draft_path: str = ""
 
@@ -104,6 +109,19 @@ class Cancel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tune:
+    """Measure what is fastest, as long as no request comes; told again, go on where it was.
+
+    Attributes:
+        budget_s: seconds of measuring, in all.
+        free: the fields of a Tuning that may be changed.
+    """
+
+    budget_s: float
+    free: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loading:
     progress: float  # 0 to 1
 
@@ -140,6 +158,32 @@ class Alive:
 class LoadFailed:
     problem: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a tuning was measured to do, once.
+
+    Attributes:
+        tuning: the fields of a Tuning.
+        rates: the fields of Rates.
+    """
+
+    tuning: dict[str, Any]
+    rates: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """Measuring is done, and the worker's context is now made so.
+
+    Attributes:
+        tuning: the fields of the best Tuning.
+        left: fields that were not looked at, for want of time.
+    """
+
+    tuning: dict[str, Any]
+    left: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,15 +228,15 @@ class Refused:
     remedy: str = ""
 
 
-Order = EngineRequest | Cancel
+Order = EngineRequest | Cancel | Tune
 AnswerEvent = Started | Text | Done | Refused
-Event = Loading | Ready | Alive | LoadFailed | AnswerEvent
+Event = Loading | Ready | Alive | LoadFailed | Measured | Tuned | AnswerEvent
 
 _KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(WorkerConfig, EngineRequest, Cancel),
-        *(Loading, Ready, Alive, LoadFailed, Started, Text, Done, Refused),
+        *(WorkerConfig, EngineRequest, Cancel, Tune),
+        *(Loading, Ready, Alive, LoadFailed, Measured, Tuned, Started, Text, Done, Refused),
     )
 }
 

@@ -24,6 +24,7 @@ from starlette.routing import Route
 from tasks.pool.api import ApiError
 from tasks.pool.front import Front
 from tasks.pool.guard import Activity, Guard
+from tasks.pool.idle_tuning import IdleTuning
 from tasks.pool.lifecycle import FOREVER, PoolFiles, hold_lock
 from tasks.pool.supervisor import Supervisor
 from tasks.settings import Settings, settings
@@ -90,6 +91,7 @@ async def serve(config: Settings, files: PoolFiles) -> None:
         loop.add_signal_handler(number, end)
     supervisor.start()
     watch = asyncio.create_task(_end_when_idle(config.pool_idle_s, activity, supervisor, end))
+    tuning = asyncio.create_task(IdleTuning(config, activity, supervisor).run())
     listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     files.write_state(url, config)
@@ -99,6 +101,7 @@ async def serve(config: Settings, files: PoolFiles) -> None:
     finally:
         files.remove_state()
         watch.cancel()
+        tuning.cancel()
         await supervisor.stop()
 
 

@@ -16,7 +16,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Literal
@@ -35,6 +35,7 @@ from tasks.pool.protocol import (
     Refused,
     Started,
     Text,
+    Tuned,
     WorkerConfig,
     decode,
     encode,
@@ -47,7 +48,7 @@ WORKER_COMMAND = (sys.executable, "-m", "tasks.pool.worker")
 # meanwhile, that made it 4 to 9 times slower than sleeping does (measured with two threads on
 # two busy cores). A policy set by the user wins.
 # And an abort of llama.cpp starts no debugger.
-_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
+WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 # A step of the largest model on the slowest machine takes minutes; a worker that shows no sign of
 # life for this long hangs.
 _HUNG_S = 1800.0
@@ -148,7 +149,7 @@ class Worker:
             stdout=pipe,
             limit=_LINE_LIMIT,
             start_new_session=True,
-            env={**_WORKER_ENVIRONMENT, **os.environ},
+            env={**WORKER_ENVIRONMENT, **os.environ},
         )
         worker = cls(process, model)
         worker.send(model.config)
@@ -221,6 +222,7 @@ class Supervisor:
         self.task: asyncio.Task[None] | None = None
         self.worker: Worker | None = None
         self.counters = Counters()
+        self.on_tuned: Callable[[PoolModel, Tuned], None] = lambda model, tuned: None
 
     @property
     def running(self) -> int:
@@ -333,6 +335,8 @@ class Supervisor:
                 self.counters.busy_s += event.busy_s - worker.alive.busy_s
                 self.counters.llama_s += event.llama_s - worker.alive.llama_s
                 worker.alive = event
+            case Tuned():
+                self.on_tuned(worker.model, event)
             case Started():
                 if ticket := self._in_flight.get(event.id):
                     ticket.begun = True

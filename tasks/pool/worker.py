@@ -10,31 +10,28 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Iterable
-from queue import Empty, SimpleQueue
-from typing import BinaryIO
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, BinaryIO
 
 import psutil
 
 from tasks.errors import ModelError
-from tasks.pool.engine import Engine
 from tasks.pool.protocol import (
-    Alive,
-    Cancel,
     EngineRequest,
     Event,
     LoadFailed,
     Loading,
     Order,
-    Ready,
     WorkerConfig,
     decode,
     encode,
 )
 
-_ALIVE_EVERY_S = 10.0
+if TYPE_CHECKING:
+    from tasks.pool.alarm import Alarm
+    from tasks.pool.serving import Serving
 
 
 class Events:
@@ -64,78 +61,54 @@ def claim_stdout() -> BinaryIO:
     return private
 
 
-def read_orders(stdin: BinaryIO, inbox: SimpleQueue[Order]) -> None:
-    """Fill the inbox; end the process when the front is gone, even in a long decode."""
+def read_orders(stdin: BinaryIO, inbox: SimpleQueue[Order], ring: Callable[[], None]) -> None:
+    """Fill the inbox, and ring for a request; end the process when the front is gone, even in a
+    long decode."""
     for line in stdin:
-        inbox.put(decode(line))
+        order = decode(line)
+        inbox.put(order)
+        if isinstance(order, EngineRequest):
+            ring()  # after it is there: who has heard it finds the request
     os._exit(0)
 
 
-def next_orders(inbox: SimpleQueue[Order], *, wait: bool) -> Iterable[Order]:
-    """Yield what has arrived; if `wait`, at least one."""
-    if wait:
-        yield inbox.get()
-    while True:
-        try:
-            yield inbox.get_nowait()
-        except Empty:
-            return
-
-
-def serve(engine: Engine, inbox: SimpleQueue[Order], events: Events) -> None:
-    """Run the engine until the process ends."""
-    told_at = 0.0
-    while True:
-        for order in next_orders(inbox, wait=not engine.busy):
-            if isinstance(order, EngineRequest):
-                if refused := engine.add(order):
-                    events.send([refused])
-            elif isinstance(order, Cancel):
-                engine.cancel(order.id)
-        if engine.busy:
-            events.send(engine.step(events.send))
-            if not engine.busy or time.monotonic() - told_at > _ALIVE_EVERY_S:
-                told_at = time.monotonic()
-                events.send([Alive(busy_s=engine.busy_s, llama_s=engine.llama_s)])
-
-
-def load(config: WorkerConfig, events: Events) -> Engine:
+def load(config: WorkerConfig, alarm: Alarm, events: Events) -> Serving:
     """Load the model, and the one that guesses for it, and say that it is ready.
 
     Raises:
         ModelError: the model can't be loaded. One that guesses is only told of.
     """
-    # Only now: importing llama.cpp can print.
-    from tasks.pool.draft_model import DraftModel
     from tasks.pool.loading import load_draft_model, load_model
-    from tasks.pool.model_runner import ModelRunner
+    from tasks.pool.serving import Serving
 
     estimate = psutil.Process().memory_info().rss
     model = load_model(config, events.loading)
-    runner, drafter = ModelRunner(model, config), None
+    serving = Serving(model, alarm, events.send)
     needs = [model.need]
     if config.draft_path:
         try:
-            draft, own = load_draft_model(model, config)
-            drafter = DraftModel(ModelRunner(draft, own), model.n_vocab)
+            draft = load_draft_model(model)
+            serving.guess_with(draft)
             needs.append(draft.need)
         except ModelError as error:
             print(f"going on without the draft model: {error}", file=sys.stderr)
-    estimate += sum(need.total for need in needs if need)
-    ready = Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)
-    events.send([ready])
-    return Engine(runner, drafter)
+    serving.tell_ready(estimate + sum(need.total for need in needs if need))
+    return serving
 
 
 def main() -> None:
     """Work until stdin closes. Ends the process itself: the thread that reads stdin would not
     let it end in peace."""
     events = Events(claim_stdout())
+    from tasks.pool.alarm import Alarm  # only now: importing llama.cpp can print
+
     config = decode(sys.stdin.buffer.readline())
     inbox: SimpleQueue[Order] = SimpleQueue()
-    threading.Thread(target=read_orders, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    alarm = Alarm()
+    reading = (sys.stdin.buffer, inbox, alarm.ring)
+    threading.Thread(target=read_orders, args=reading, daemon=True).start()
     try:
-        serve(load(config, events), inbox, events)
+        load(config, alarm, events).run(inbox)
     except ModelError as error:
         events.send([LoadFailed(problem=error.problem, remedy=error.remedy)])
     except Exception:

@@ -26,12 +26,12 @@ def _requests(start: int, n: int) -> list[Request]:
     return [replace(REQUEST, key=f"k{number}") for number in range(start, start + n)]
 
 
-def test_all_batches_together_have_two_requests_a_sequence_at_the_server(config: Settings) -> None:
+def test_all_batches_together_have_so_many_requests_at_the_server(config: Settings) -> None:
     """More would wait there, and for a slow model longer than any client should."""
     rows: list[Generation] = []
     with ScriptedServer(delay_s=0.02) as server, ThreadPoolExecutor(4) as threads:
-        settings = config.model_copy(update={"pool_url": server.url, "pool_n_seq_max": 2})
-        with Asker(settings) as asker:
+        settings = config.model_copy(update={"pool_url": server.url})
+        with Asker(settings, at_once=4) as asker:
             batches = [
                 threads.submit(
                     asker.ask, _requests(10 * n, 10), "m", rows.append, RunContext(), lambda _: None
@@ -51,7 +51,7 @@ def test_another_server_is_asked_by_its_own_name_of_the_model(
 ) -> None:
     with ScriptedServer() as server:
         settings = config.model_copy(update={"pool_url": server.url, "pool_model": name})
-        with Asker(settings) as asker:
+        with Asker(settings, at_once=1) as asker:
             asker.ask([REQUEST], "here.gguf", lambda _: None, RunContext(), lambda _: None)
 
     assert [entry.model for entry in server.log] == [expected]

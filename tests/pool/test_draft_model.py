@@ -126,7 +126,7 @@ def test_a_draft_model_with_another_vocabulary_is_refused(model: Path) -> None:
     whole = load_model(config)
 
     with pytest.raises(ModelError, match=r"tiny.gguf: it can't guess for lectern-demo.*another"):
-        load_draft_model(whole, config)
+        load_draft_model(whole)
     whole.close()
 
 

@@ -600,7 +600,7 @@ def test_a_state_file_that_points_at_a_stranger_is_not_believed(own: Settings, p
 
 
 def test_an_idle_pool_ends_by_itself(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path / "home", pool_idle_s=0.3)
+    settings = make_settings(tmp_path / "home", pool_idle_s=3)  # longer than a start is noticed in
     ensure_pool(settings)
     state = PoolFiles(settings.home).read_state()
     assert isinstance(state, PoolState)

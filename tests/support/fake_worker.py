@@ -3,7 +3,7 @@
 ECHO answers at once; HOLD begins and never answers; DIE kills the worker; DIE_ONCE does so
 unless the file named by its first stop string exists, which it makes first. A model path
 that ends in "bad" does not load, in "abort" takes the process down, and in "stuck" gets no further
-than the middle.
+than the middle. Started with the word dies-of-tuning, it does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tasks.pool.protocol import (
     Ready,
     Started,
     Text,
+    Tune,
     decode,
     encode,
 )
@@ -67,6 +68,8 @@ def main() -> None:
         order = decode(line)
         if isinstance(order, EngineRequest):
             answer(order)
+        if isinstance(order, Tune) and "dies-of-tuning" in sys.argv:
+            os.abort()
 
 
 if __name__ == "__main__":

@@ -112,5 +112,5 @@ def _run(options: argparse.Namespace, console: Console) -> None:
 
 def _plan(scenario: Scenario, places: Places) -> Plan:
     model = model_path(places.models, scenario.shape, scenario.quantization)
-    tuned = pool_settings(model)
+    tuned = pool_settings(model, places, scenario.n_ctx)
     return Plan(scenario, model, tuned, key_of(scenario, tuned))

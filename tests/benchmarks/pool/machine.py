@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from .tuned import physical_cores
+from tasks.pool.cpus import physical_cores
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _KINDS = ("amx_int8", "avx512_vnni", "avx512f", "avx_vnni", "avx2", "i8mm", "asimddp")

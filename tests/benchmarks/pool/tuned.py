@@ -1,19 +1,23 @@
 """The settings that the pool computes with, as its peers are given them.
 
-Names are llama.cpp's. The pool finds its own; its peers get the same as flags.
+Names are llama.cpp's. The pool finds its own; its peers get the same as flags. They are what
+`LECTERN_HOME=.benchmarks/home lectern bench -m MODEL` has found, if that was run for the model,
+with LECTERN_POOL_N_CTX as the scenario has it.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
+from tasks.pool.cpus import physical_cores
+from tasks.pool.models import ModelFiles, identify
+from tasks.pool.tuning import Tuning, kept
 from tasks.settings import Settings
+
+from .places import Places
 
 Switch = Literal["on", "off", "auto"]
 
@@ -50,23 +54,26 @@ class Tuned:
         return {**os.environ, "OMP_WAIT_POLICY": self.waiting}
 
 
-def pool_settings(model: Path) -> Tuned:
+# Where nothing was measured: what was best on the machines that were at hand.
+_UNMEASURED = Tuning(n_seq_max=16, flash_attn="off")
+
+
+def pool_settings(model: Path, places: Places | None = None, n_ctx: int = 4096) -> Tuned:
     """Return what the pool uses on this machine for a model."""
+    home = (places or Places()).home
+    tuning = _UNMEASURED
+    if model.exists():
+        identity = identify(ModelFiles(model.name, (model,)), home)
+        tuning = replace(tuning, **kept(Settings(home=home, pool_n_ctx=n_ctx), identity))
     cores = physical_cores()
-    batch = Settings.model_fields["pool_n_batch"].default
+    batch = tuning.n_threads_batch or cores
     return Tuned(
-        n_seq_max=16,
-        n_batch=batch,
-        n_ubatch=batch,
-        n_threads=cores,
-        n_threads_batch=cores,
-        flash_attn="off",
-        kv_unified=False,
+        n_seq_max=tuning.n_seq_max,
+        n_batch=tuning.n_batch,
+        n_ubatch=tuning.n_batch,
+        n_threads=tuning.n_threads or batch,
+        n_threads_batch=batch,
+        flash_attn="off" if tuning.flash_attn == "auto" else tuning.flash_attn,
+        kv_unified=tuning.kv_unified,
         waiting="passive",
     )
-
-
-def physical_cores() -> int:
-    """Return the physical cores that this process may use."""
-    allowed = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else 1 << 16
-    return max(1, min(psutil.cpu_count(logical=False) or 1, allowed))

@@ -54,6 +54,7 @@ class Pool:
             home=self.home,
             pool_url=None,  # another server may be set in the environment
             pool_n_ctx=self.n_ctx,
+            pool_tuning="off",  # nothing is measured beside what the benchmark measures
             pool_n_seq_max=self.n_seq_max,
             **self.overrides,
         )
