@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import clean, doctor, inspect, pool, service, summarize, up
+from flows.cli import bench, clean, doctor, inspect, pool, service, summarize, up
 from tasks.errors import PipelineError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.command()(inspect.stats)
 app.command()(up.up)
 app.command()(doctor.doctor)
 app.command()(clean.clean)
+app.command()(bench.bench)
 app.add_typer(pool.app, name="pool")
 app.add_typer(service.app, name="service")
 

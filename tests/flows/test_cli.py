@@ -36,6 +36,7 @@ PAPER = SAMPLES / "two-columns-en.pdf"
         (["chunks"], "--model"),
         (["stats"], "--run"),
         (["up"], "prefect deployment run summarize-pdf"),
+        (["bench"], "and keep the answer"),
         (["pool"], "serve"),
     ],
 )
