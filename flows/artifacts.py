@@ -38,6 +38,7 @@ from flows.rounds import Outcome
 from flows.run_state import StateName
 from flows.run_tables import (
     Row,
+    as_markdown,
     coverage_table,
     failure_table,
     latency_table,
@@ -179,7 +180,8 @@ def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
 
 
 def _table(key: str, description: str, rows: list[Row]) -> None:
-    _if_possible(lambda: create_table_artifact(rows, key=key, description=description))
+    table = as_markdown(rows)
+    _if_possible(lambda: create_table_artifact(table, key=key, description=description))
 
 
 def key_of(title: str) -> str:

@@ -19,6 +19,7 @@ from rich.text import Text
 from flows.rounds import Outcome
 from tasks.errors import PipelineError
 from tasks.generate.flaws import Flaw
+from tasks.land.rendering import markdown
 from tasks.naming import short_name
 from tasks.records import Coverage
 
@@ -37,6 +38,8 @@ _LATENCIES = {
 }
 _NAME, _TEXT = 20, 34  # letters wide; a Chinese character is two
 _CODE = re.compile(r"`[^`]+`")
+_PARTS = re.compile(r"(`[^`]+`)")
+_SPACED = re.compile(r"\S(?:.*\S)?")  # what lies between the blanks at both ends
 _UNBROKEN = "\ue000"  # for a space that stays
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
@@ -69,6 +72,12 @@ def failure_table(outcomes: Sequence[Outcome]) -> list[Row]:
     ]
     nothing = "nothing failed and nothing was left out"
     return rows or [{"source": "all of them"} | _failure(nothing, "")]
+
+
+def as_markdown(rows: Sequence[Row]) -> list[Row]:
+    """Return rows whose cells Prefect's UI, which takes them for Markdown, shows as they are; a
+    command between backticks stays one. File names come from strangers."""
+    return [{column: _markdown_cell(text) for column, text in row.items()} for row in rows]
 
 
 def warning_lines(outcome: Outcome) -> list[str]:
@@ -164,6 +173,16 @@ def _broken(text: str) -> str:
     kept = _CODE.sub(lambda code: code[0].replace(" ", _UNBROKEN), text)
     lines = Text(kept).wrap(Console(width=_TEXT), _TEXT)
     return "\n".join(line.plain.strip() for line in lines).replace(_UNBROKEN, " ")
+
+
+def _markdown_cell(text: str) -> str:
+    return "\n".join(
+        "".join(
+            part if _CODE.fullmatch(part) else _SPACED.sub(lambda found: markdown(found[0]), part)
+            for part in _PARTS.split(line)
+        )
+        for line in text.splitlines()
+    )
 
 
 def _problem(uri: str, error: str, remedy: str) -> str:

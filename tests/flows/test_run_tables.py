@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from flows.artifacts import for_a_web_page
 from flows.rounds import Outcome
-from flows.run_tables import coverage_table, failure_table, latency_table, token_table
+from flows.run_tables import as_markdown, coverage_table, failure_table, latency_table, token_table
 from tasks.generate.flaws import Flaw
 from tasks.land import Ledger, statistics
 from tasks.records import Coverage, Document, Generation, Source
@@ -129,3 +129,15 @@ def test_a_web_page_gets_paths_in_place_of_links_to_files() -> None:
     assert "(p. \\[3\\], [p. 4](https://x/y.pdf#page=4))" in shown
     assert "file:" not in shown
     assert "- /results/my\\_summary.md" in shown
+
+
+def test_a_name_is_shown_as_it_is_and_not_as_markup() -> None:
+    """Prefect's UI takes cells for Markdown; a command stays one that can be copied."""
+    row = {"source": "<b>*a*</b> [x](javascript:y).pdf", "do": "Run `lectern doctor` *now*\n# 1"}
+
+    assert as_markdown([row]) == [
+        {
+            "source": r"\<b>\*a\*\</b> \[x\](javascript:y).pdf",
+            "do": "Run `lectern doctor` \\*now\\*\n\\# 1",
+        }
+    ]

@@ -6,6 +6,7 @@ folder. Nothing may be fetched from anywhere but Lectern's own server.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from support.project import Project, Up, copy_project
 from support.scripted_server import Rule, ScriptedServer
 from support.tiny_model import write_tiny_model
 
+from flows.run_tables import as_markdown
 from flows.server import RunningServer
 from tasks.settings import PROJECT_ROOT
 
@@ -231,6 +233,22 @@ def test_the_run_leaves_tables_and_summaries(
     hidden = "[...document.querySelectorAll('.p-table')].map(t => t.scrollWidth - t.clientWidth)"
     assert all(beyond <= 0 for beyond in ui.evaluate(hidden))
     shot(ui, "summary-in-the-ui" if artifact.startswith("summary") else artifact)
+
+
+def test_file_names_are_text_in_prefects_tables(ui: Page, site: Site, finished: str) -> None:
+    """However they are called: a name comes from whoever made the file."""
+    name = "<img src=none onerror=document.title='x'> *b* [c](javascript:d).pdf"
+    rows = as_markdown([{"source": name}])
+    user, _, password = site.auth.partition(":")
+    artifact = {"key": "named", "type": "table", "data": json.dumps(rows), "flow_run_id": finished}
+    with httpx.Client(base_url=f"{site.up.url}/api", auth=(user, password), timeout=60) as client:
+        token = client.get("/csrf-token", params={"client": "names"}).json()["token"]
+        headers = {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "names"}
+        made = client.post("/artifacts/", json=artifact, headers=headers).raise_for_status().json()
+    ui.goto(f"{site.up.url}/artifacts/artifact/{made['id']}")
+
+    sees(ui, name)
+    assert ui.locator("img[src=none]").count() == 0
 
 
 def test_the_index_leads_to_every_summary(
