@@ -401,16 +401,22 @@ def test_a_model_that_changes_under_a_request_is_noticed(
     What was only touched is the same model still."""
     own = tmp_path / "own.gguf"
     shutil.copy(model, own)
-    body = {"model": str(own), "max_tokens": 400, "ignore_eos": True, "stream": stream}
+    body = {"model": str(own), "max_tokens": 8, "stream": stream}
+    assert pool.chat(**body).status_code == 200
+
+    def meanwhile(change: Callable[[], object]) -> httpx.Response:
+        """Ask, and change the file before the answer comes."""
+        worker = psutil.Process(pool.status().worker)
+        worker.suspend()
+        asked = threads.submit(pool.chat, **body)
+        until(lambda: pool.status().waiting)
+        change()
+        worker.resume()
+        return asked.result()
+
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(pool.chat, **body)
-        until(lambda: pool.status().running)
-        os.utime(own, (1, 1))
-        touched = asked.result()
-        asked = threads.submit(pool.chat, **body)
-        until(lambda: pool.status().running)
-        write_tiny_model(own, seed=8)
-        changed = asked.result()
+        touched = meanwhile(lambda: os.utime(own, (1, 1)))
+        changed = meanwhile(lambda: write_tiny_model(own, seed=8))
 
     assert "model_changed" not in touched.text
     assert '"code":"model_changed"' in changed.text.replace(": ", ":")

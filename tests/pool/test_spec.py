@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -138,11 +137,7 @@ def test_unknown_model_does_not_become_the_demo(config: Settings) -> None:
 def test_second_call_costs_next_to_nothing(model: Path, config: Settings) -> None:
     first = load_spec(str(model), config)
 
-    start = time.perf_counter()
-    again = load_spec(str(model), config)
-
-    assert again is first
-    assert time.perf_counter() - start < 0.05
+    assert load_spec(str(model), config) is first
 
 
 def test_changed_file_gives_another_spec(model: Path, config: Settings) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import struct
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,15 +48,14 @@ def test_second_load_starts_no_child(
     assert _load(gguf, tmp_path) == first
 
 
-def test_large_vocabulary_loads_from_the_cache_in_well_under_a_second(
-    material: Path, tmp_path: Path
+def test_a_large_vocabulary_is_read_once_and_then_from_the_cache(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = vocabulary_file("deepseek-llm", material, tmp_path)
     _load(path, tmp_path)
+    monkeypatch.setattr(sys, "executable", "/nowhere")
 
-    start = time.perf_counter()
     assert len(_load(path, tmp_path).tokens) == 102_400
-    assert time.perf_counter() - start < 0.5
 
 
 @pytest.mark.parametrize(
