@@ -127,10 +127,12 @@ class Search:
                 yield from self._try(replace(self.best, n_threads_batch=n), chunks_per_hour)
 
     def _threads(self) -> Measuring:
-        now = self.best.n_threads or self.best.n_threads_batch or self._choices.cores
+        # All other steps keep theirs: where none are set, they would follow these.
+        batch = self.best.n_threads_batch or self.best.n_threads or self._choices.cores
+        now = self.best.n_threads or batch
         for n in self._choices.thread_counts:
             if n != now:
-                yield from self._try(replace(self.best, n_threads=n), alone)
+                yield from self._try(replace(self.best, n_threads=n, n_threads_batch=batch), alone)
 
     def _climb(self, ladder: Sequence[Tuning], score: Score) -> Measuring:
         """Try steps in one direction, up to the first that is surely worse."""

@@ -58,6 +58,21 @@ def test_a_machine_where_the_other_layout_wins_gets_it() -> None:
     assert search.best == Tuning(kv_unified=True, flash_attn="on", n_seq_max=32)
 
 
+def test_threads_for_single_tokens_leave_those_for_batches_alone() -> None:
+    """Where the latter are not set they would follow: one thread may be best for a token alone,
+    on a machine whose second one doubles all else."""
+
+    def two_cores(tuning: Tuning) -> Rates:
+        batch = tuning.n_threads_batch or tuning.n_threads or 2
+        single = tuning.n_threads or batch
+        return Rates(prefill=100 * batch, decode=10 * batch, alone=20 / single)
+
+    search = Search(Tuning(), replace(CHOICES, cores=2, threads=2))
+    play(search, two_cores)
+
+    assert (search.best.n_threads, search.best.n_threads_batch) == (1, 2)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_changes_almost_nothing(seed: int) -> None:
     """All settings are the same, and measurements differ by half: of the twenty or so that are
