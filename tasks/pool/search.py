@@ -155,6 +155,12 @@ class Search:
         return Verdict.better
 
     def _verdict(self, candidate: Tuning, score: Score) -> Verdict:
+        """Compare with the best; what costs chunks an hour is never better."""
+        verdict = self._compare(candidate, score)
+        costs = self._compare(candidate, chunks_per_hour) is Verdict.worse
+        return Verdict.worse if costs and verdict is Verdict.better else verdict
+
+    def _compare(self, candidate: Tuning, score: Score) -> Verdict:
         its, others = ([score(r) for r in self._rates[t]] for t in (candidate, self.best))
         if min(its) > max(others):
             return Verdict.better

@@ -73,6 +73,19 @@ def test_threads_for_single_tokens_leave_those_for_batches_alone() -> None:
     assert (search.best.n_threads, search.best.n_threads_batch) == (1, 2)
 
 
+def test_what_is_faster_for_a_token_alone_may_not_cost_chunks() -> None:
+    """Threads that come and go between steps can slow all of them down."""
+
+    def jealous(tuning: Tuning) -> Rates:
+        fast = 1.0 if tuning.n_threads in (0, 4) else 0.8
+        return Rates(prefill=700 * fast, decode=100 * fast, alone=40 / fast)
+
+    search = Search(Tuning(), CHOICES)
+    play(search, jealous)
+
+    assert search.best.n_threads == 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_alone_changes_almost_nothing(seed: int) -> None:
     """All settings are the same, and measurements differ by half: of the twenty or so that are
