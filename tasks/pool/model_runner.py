@@ -1,9 +1,8 @@
 """A model and its context at work: batches in, logits and tokens out, by llama.cpp.
 
-Owns the device memory. With tasks.pool.loading and tasks.pool.sampling the only file of the pool's
-engine that touches llama.cpp. Does what it is told: which tokens at which positions of which
-seq_id is the scheduler's business, when to stop is the engine's. A failed llama_decode is
-raised and not mended here: the worker ends and the front starts another.
+Owns the device memory. Does what it is told: which tokens at which positions of which seq_id is
+the scheduler's business, when to stop is the engine's. A failed llama_decode is raised and not
+mended here: the worker ends and the front starts another.
 """
 
 from __future__ import annotations
