@@ -58,11 +58,10 @@ class ModelRunner:
         self.n_outputs_max = n_outputs_max(model, config)
         self.n_vocab = model.n_vocab
         self.llama_s = 0.0
+        self._model = model
         self._vocab = model.vocab
         self._ctx = make_context(model, config)
         self._memory = llama.llama_get_memory(self._ctx)
-        self.eog_tokens = model.eog_tokens
-        self._eog = frozenset(self.eog_tokens.tolist())
         self._batch = _Batch(self.n_batch)
         self._scratch: Logits = np.empty(self.n_vocab, np.float32)
         self._pieces: dict[int, bytes] = {}
@@ -81,8 +80,12 @@ class ModelRunner:
         self.llama_s = 0.0
         return cut
 
+    @property
+    def eog_tokens(self) -> NDArray[np.intp]:
+        return self._model.eog_tokens
+
     def is_eog(self, token: int) -> bool:
-        return token in self._eog
+        return bool(llama.llama_vocab_is_eog(self._vocab, token))
 
     def move(self, move: Move) -> None:
         """Bring a sequence's cache into the state that a Move describes.

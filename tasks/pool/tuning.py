@@ -10,19 +10,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from annotated_types import Interval
 
 from tasks.files import make_folder, write_private
 from tasks.pool.machine import machine
 from tasks.pool.protocol import FlashAttn, WorkerConfig
-from tasks.settings import Settings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # not in the worker, which needs none of it and is to start fast
+    from pydantic import TypeAdapter
+
     from tasks.pool.spec import ModelSpec
+    from tasks.settings import Settings
 
 # A chunk of a usual summary: tokens of its own in the prompt, and of the answer.
 PROMPT_TOKENS, ANSWER_TOKENS = 1500, 200
@@ -32,16 +35,15 @@ PROMPT_TOKENS, ANSWER_TOKENS = 1500, 200
 class Tuning:
     """What can be tuned; the fields of WorkerConfig by the same names."""
 
-    n_seq_max: Annotated[int, Field(ge=1, le=64)] = 8
-    n_batch: Annotated[int, Field(ge=32, le=1 << 16)] = 512
-    n_threads: Annotated[int, Field(ge=0, le=1 << 12)] = 0
-    n_threads_batch: Annotated[int, Field(ge=0, le=1 << 12)] = 0
+    n_seq_max: Annotated[int, Interval(ge=1, le=64)] = 8
+    n_batch: Annotated[int, Interval(ge=32, le=1 << 16)] = 512
+    n_threads: Annotated[int, Interval(ge=0, le=1 << 12)] = 0
+    n_threads_batch: Annotated[int, Interval(ge=0, le=1 << 12)] = 0
     kv_unified: bool = False
     flash_attn: FlashAttn = "auto"
 
 
 FIELDS = tuple(each.name for each in fields(Tuning))
-_TUNING = TypeAdapter(Tuning)
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,17 @@ def kept(settings: Settings, identity: str) -> dict[str, Any]:
     try:
         body = json.loads(_file(settings, identity).read_bytes())
         values = {name: body["tuning"][name] for name in FIELDS if name in body["tuning"]}
-        _TUNING.validate_json(json.dumps(values), strict=True)
+        _validator().validate_json(json.dumps(values), strict=True)
     except (OSError, ValueError, TypeError, KeyError):  # ValueError: also of what is out of range
         return {}
     return values
+
+
+@cache
+def _validator() -> TypeAdapter[Tuning]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Tuning)
 
 
 def keep(settings: Settings, identity: str, tuning: Mapping[str, Any]) -> Path:
