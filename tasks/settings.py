@@ -66,7 +66,7 @@ class Settings(BaseSettings):
         "auto", description="auto: measured here, split until then"
     )
     pool_flash_attn: Literal["auto", "on", "off"] = Field(
-        "auto", description="auto: measured here, until then off on a CPU"
+        "auto", description="auto: measured here; until then off on CPUs with AMX"
     )
     pool_speculation: Literal["auto", "off"] = Field(
         "auto", description="auto: guess what answers copy, where that is faster"

@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import llama_cpp as llama
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from tasks.errors import ModelError
 from tasks.pool.cpus import physical_cores
 from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit, sequences_that_fit
 from tasks.pool.llama_log import LlamaLog
-from tasks.pool.protocol import WorkerConfig
+from tasks.pool.protocol import FlashAttn, WorkerConfig
 
 # Below it, threads that meet after each of some hundred operations cost more than they share:
 # a token of a 7 MB model took 1.9 ms with one and 4.3 ms with two, on two cores that others used
@@ -40,12 +42,14 @@ class Model:
         can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
         config: what it was loaded for; with fewer sequences than were wanted where they don't fit
             and the user did not ask for so many.
-        need: memory for it and the context that it was loaded for; None: not known.
+        need: memory for it and its context; None: not known.
+        described: bytes that its description takes beside that, most of them for the vocabulary.
     """
 
     def __init__(self, handle: Any, config: WorkerConfig) -> None:
         self.config = config
         self.need: Need | None = None
+        self.described = 0
         self.handle = handle
         self.vocab = llama.llama_model_get_vocab(handle)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
@@ -57,13 +61,25 @@ class Model:
 
     @cached_property
     def eog_tokens(self) -> NDArray[np.intp]:
-        """The tokens that end an answer."""
-        is_eog = (llama.llama_vocab_is_eog(self.vocab, t) for t in range(self.n_vocab))
+        """The tokens that end an answer; telling them takes a call for each token."""
+        is_eog = map(llama.llama_vocab_is_eog, repeat(self.vocab), range(self.n_vocab))
         return np.flatnonzero(np.fromiter(is_eog, bool, self.n_vocab))
 
     def n_ctx(self, config: WorkerConfig) -> int:
         """Return the tokens of a sequence: as configured, at most what it was trained on."""
         return min(config.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else config.n_ctx
+
+    @property
+    def resident(self) -> int | None:
+        """Bytes that it should have resident with the context that `need` is for."""
+        return self.need.total + self.described if self.need else None
+
+    def learn_need(self, config: WorkerConfig) -> None:
+        """Determine the need again, for a context of another config."""
+        try:
+            self.need = None if on_gpu(config) else need_of(config)
+        except ModelError:  # its file is gone
+            self.need = None
 
     def close(self) -> None:
         llama.llama_model_free(self.handle)
@@ -79,15 +95,23 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
         ModelError: the file can't be loaded, or there is no room for it.
     """
     llama.llama_backend_init()
-    need = None if on_gpu(config) else need_of(config)
-    if need:  # of a GPU's memory only its driver knows: loading will tell
+    if on_gpu(config):  # of its memory only its driver knows: loading will tell
+        return load(config, progress)
+    before = _resident()
+    with needs(config) as need_of:
+        described = _resident() - before
+        need = need_of(config)
         if config.adapts and (fit := sequences_that_fit(need, config)) < config.n_seq_max:
             config = replace(config, n_seq_max=max(1, fit))
             need = need_of(config)
-        refuse_what_does_not_fit(Path(config.model_path).name, need, config)
+    refuse_what_does_not_fit(Path(config.model_path).name, need, config)
     model = load(config, progress)
-    model.need = need
+    model.need, model.described = need, described
     return model
+
+
+def _resident() -> int:
+    return int(psutil.Process().memory_info().rss)
 
 
 def load_draft_model(model: Model) -> Model:
@@ -215,7 +239,8 @@ def make_context(model: Model, config: WorkerConfig) -> Any:
     params.n_threads = config.n_threads or (1 if tiny else params.n_threads_batch)
     params.kv_unified = config.kv_unified
     params.no_perf = True
-    params.flash_attn_type = _flash_attn(config)
+    flash_attn = auto_flash_attn(config) if config.flash_attn == "auto" else config.flash_attn
+    params.flash_attn_type = _FLASH_ATTN[flash_attn]
     with _LOG.heard() as heard:
         ctx = llama.llama_init_from_model(model.handle, params)
     if not ctx:
@@ -232,14 +257,16 @@ def n_outputs_max(model: Model, config: WorkerConfig) -> int:
     return config.n_seq_max + (config.n_draft if model.can_cut else 0)
 
 
-def _flash_attn(config: WorkerConfig) -> int:
-    kinds = {
-        "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-        "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-        "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
-    }
-    if config.flash_attn == "auto" and not on_gpu(config):
-        return int(
-            kinds["off"]
-        )  # costs a fifth on a CPU with AMX, gains as much on others: tuning tells
-    return int(kinds[config.flash_attn])
+def auto_flash_attn(config: WorkerConfig) -> FlashAttn:
+    """Return what `auto` stands for until tuning tells: on a GPU what llama.cpp chooses; on CPUs it
+    gains a tenth, but costs a fifth where AMX multiplies matrices."""
+    if on_gpu(config):
+        return "auto"
+    return "off" if b"AMX_INT8 = 1" in llama.llama_print_system_info() else "on"
+
+
+_FLASH_ATTN = {
+    "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
+}

@@ -128,7 +128,7 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The model is loaded.
+    """The model is loaded; told again when it serves in another way.
 
     Attributes:
         n_ctx: of one sequence.

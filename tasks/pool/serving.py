@@ -39,6 +39,7 @@ class Serving:
 
     Args:
         alarm: rings when a request is in the inbox.
+        resident: bytes that the process had before anything was loaded.
 
     Raises:
         ModelError: there is no memory for the context.
@@ -49,8 +50,10 @@ class Serving:
         model: Model,
         alarm: Alarm,
         send: Callable[[Iterable[Event]], None],
+        resident: int = 0,
     ) -> None:
         self._model, self._alarm, self._send = model, alarm, send
+        self._resident = resident
         self._draft: Model | None = None
         self._draft_runner: ModelRunner | None = None
         self._make(model.config)
@@ -65,11 +68,19 @@ class Serving:
             ModelError: there is no memory for its context.
         """
         self._draft = draft
-        self._make_engine()
+        try:
+            self._make_engine()
+        except ModelError:
+            self._draft = None
+            raise
 
-    def tell_ready(self, memory_estimate: int) -> None:
+    def tell_ready(self) -> None:
+        """Say that it serves, and with what memory."""
         runner = self._runner
-        ready = Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=memory_estimate)
+        models = [self._model.resident, *([self._draft.resident] if self._draft else [])]
+        known = [size for size in models if size is not None]
+        estimate = self._resident + sum(known) if len(known) == len(models) else 0
+        ready = Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)
         self._send([ready])
 
     def run(self, inbox: SimpleQueue[Order]) -> None:
@@ -132,6 +143,12 @@ class Serving:
             self._make(config)
         except ModelError:  # what was measured was smaller
             self._make(before)
+        for model in filter(None, (self._model, self._draft)):
+            model.learn_need(self._with_tuning(model.config))
+        self.tell_ready()
+
+    def _with_tuning(self, config: WorkerConfig) -> WorkerConfig:
+        return replace(config, **{name: getattr(self._config, name) for name in FIELDS})
 
     def _make(self, config: WorkerConfig) -> None:
         """Make context and engine; with fewer sequences where memory is short and they may be."""
@@ -154,9 +171,7 @@ class Serving:
     def _make_engine(self) -> None:
         drafter = None
         if self._draft:
-            tuning = {name: getattr(self._config, name) for name in FIELDS}
-            own = replace(self._draft.config, **tuning)
-            self._draft_runner = ModelRunner(self._draft, own)
+            self._draft_runner = ModelRunner(self._draft, self._with_tuning(self._draft.config))
             drafter = DraftModel(self._draft_runner, self._runner.n_vocab)
         self._engine = Engine(self._runner, drafter)
 

@@ -15,7 +15,7 @@ from tasks.errors import ModelError
 from tasks.pool.alarm import Alarm
 from tasks.pool.cpus import physical_cores, usable_cpus
 from tasks.pool.fit import free_memory
-from tasks.pool.loading import Model, needs, on_gpu
+from tasks.pool.loading import Model, auto_flash_attn, needs, on_gpu
 from tasks.pool.measuring import LEAST_DEPTH, context_for, depth_for, measure
 from tasks.pool.protocol import Measured, Tune, Tuned, WorkerConfig
 from tasks.pool.search import Choices, Search
@@ -68,7 +68,7 @@ class Tuner:
             self._depth = depth_for(first.prefill, self._model, self._config)
         choices = Choices(
             free=self._order.free,
-            flash_attn="off" if on_gpu(self._config) else "on",
+            flash_attn="on" if auto_flash_attn(self._config) == "off" else "off",
             depth=self._depth,
             cores=physical_cores(),
             threads=usable_cpus(),

@@ -81,18 +81,15 @@ def load(config: WorkerConfig, alarm: Alarm, events: Events) -> Serving:
     from tasks.pool.loading import load_draft_model, load_model
     from tasks.pool.serving import Serving
 
-    estimate = psutil.Process().memory_info().rss
+    resident = psutil.Process().memory_info().rss
     model = load_model(config, events.loading)
-    serving = Serving(model, alarm, events.send)
-    needs = [model.need]
+    serving = Serving(model, alarm, events.send, resident)
     if config.draft_path:
         try:
-            draft = load_draft_model(model)
-            serving.guess_with(draft)
-            needs.append(draft.need)
+            serving.guess_with(load_draft_model(model))
         except ModelError as error:
             print(f"going on without the draft model: {error}", file=sys.stderr)
-    serving.tell_ready(estimate + sum(need.total for need in needs if need))
+    serving.tell_ready()
     return serving
 
 

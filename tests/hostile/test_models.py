@@ -223,7 +223,7 @@ def test_a_model_too_big_for_memory_is_refused_before_it_is_loaded(
     """The weights of this one would be 290 GiB: they are not even looked at."""
     path = unwritten_model(tmp_path / "70b.gguf", tiny, n_embd=8192, n_layers=80, n_ff=28672)
 
-    answer, _ = load(WorkerConfig(model_path=str(path), n_ctx=4096, n_seq_max=8))
+    answer, _ = load(WorkerConfig(model_path=str(path), n_ctx=4096, n_seq_max=8, flash_attn="off"))
 
     assert isinstance(answer, LoadFailed)
     assert re.match(

@@ -57,7 +57,9 @@ class Child:
             WORKER_COMMAND, stdin=pipe, stdout=pipe, cwd=PROJECT_ROOT, start_new_session=True
         )
         self.send(config)
-        self.until(Ready)
+        ready = self.until(Ready)[-1]
+        assert isinstance(ready, Ready)
+        self.ready = ready
 
     def send(self, *messages: Order | WorkerConfig) -> None:
         assert self.process.stdin is not None
@@ -138,6 +140,18 @@ def test_the_sums_of_its_work_go_on_through_another_context(config: WorkerConfig
 
     assert len(sums) >= 3
     assert sums == sorted(sums)
+
+
+def test_the_memory_that_another_context_needs_is_told(config: WorkerConfig) -> None:
+    with running(replace(config, n_seq_max=1)) as child:
+        child.send(Tune(budget_s=60, free=["n_seq_max"]))
+        events = child.until(Tuned)
+
+    *_, tuned = events
+    assert isinstance(tuned, Tuned)
+    estimates = [each.memory_estimate for each in events if isinstance(each, Ready)]
+    more = [estimate > child.ready.memory_estimate for estimate in estimates]
+    assert more == ([True] if tuned.tuning["n_seq_max"] > 1 else [])
 
 
 def test_closing_its_pipe_ends_a_worker_that_measures(config: WorkerConfig) -> None:
