@@ -26,6 +26,10 @@ from tasks.records import OcrMode
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _FILE = PROJECT_ROOT / "lectern.toml"
+# The longest contexts that models are trained for. llama.cpp counts the tokens of all sequences
+# in 32 bits, which 64 of these do not exceed; it takes 52 bytes for each before any cache.
+_MOST_N_CTX = 1 << 20
+_MOST_SEQUENCES = 64
 
 
 class Settings(BaseSettings):
@@ -50,9 +54,12 @@ class Settings(BaseSettings):
         None, description="the model's name at pool_url; default: --model's"
     )
     pool_n_seq_max: int = Field(
-        0, ge=0, le=64, description="sequences decoded together; 0: measured here, 8 until then"
+        0,
+        ge=0,
+        le=_MOST_SEQUENCES,
+        description="sequences decoded together; 0: measured here, 8 until then",
     )
-    pool_n_ctx: int = Field(4096, ge=512, description="tokens a sequence can hold")
+    pool_n_ctx: int = Field(4096, ge=512, le=_MOST_N_CTX, description="tokens a sequence can hold")
     pool_n_batch: int = Field(
         0, ge=0, description="tokens a decode call takes at most; 0: measured here, 512 until then"
     )

@@ -213,6 +213,7 @@ def test_a_wrong_setting_is_told_in_a_line(lectern: Lectern) -> None:
         ("pool_n_ctxx = 4096", "pool_n_ctxx in .*no such setting. Did you mean pool_n_ctx?"),
         ("zzz = 1", "no such setting. Remove it"),
         ("pool_n_ctx = 'abc'", "pool_n_ctx in .*valid integer"),
+        ("pool_n_ctx = 1048577", "pool_n_ctx in .*less than or equal to 1048576.*tokens"),
         ("[", "can't be read"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.command import Lectern
-from support.gguf_header import Header
+from support.gguf_header import Header, u32
 from support.hostile_models import (
     BAD_TEMPLATES,
     bad_models,
@@ -25,6 +25,7 @@ from tasks.errors import ModelError
 from tasks.pool.fit import GIB, Need, free_memory, remedy
 from tasks.pool.protocol import LoadFailed, Ready, WorkerConfig, decode, encode
 from tasks.pool.spec import load_spec
+from tasks.pool.tuning import default_tuning, worker_config
 from tasks.records import Message
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -245,6 +246,25 @@ def test_a_context_too_big_for_memory_names_the_setting_that_fits(tiny: Path) ->
 
     assert isinstance(answer, LoadFailed)
     assert re.search(r"LECTERN_POOL_N_(SEQ_MAX|CTX)=\d+|choose a smaller", answer.remedy)
+
+
+@pytest.mark.parametrize(("n_seq_max", "claimed"), [(0, 2**31), (1, 2**31 - 1)])
+def test_the_longest_context_is_refused_with_one_that_fits(
+    tiny: Path, tmp_path: Path, n_seq_max: int, claimed: int
+) -> None:
+    """Of a model that claims to have been trained on any, whoever sets the sequences; the worker
+    lives to say it."""
+    claims = tmp_path / "claims.gguf"
+    claims.write_bytes(Header.read(tiny).with_values(llama__context_length=u32(claimed)).encode())
+    path = unwritten_model(tmp_path / "deep.gguf", claims, n_embd=256, n_layers=500, n_ff=64)
+    settings = Settings(home=tmp_path, pool_n_ctx=1 << 20, pool_n_seq_max=n_seq_max)
+    spec = load_spec(str(path), settings)
+
+    answer, _ = load(worker_config(settings, spec, default_tuning(settings)))
+
+    assert isinstance(answer, LoadFailed)
+    assert "500.0 GiB for 1 sequences of 1,048,576 tokens" in answer.problem
+    assert re.search(r"LECTERN_POOL_N_CTX=\d+|choose a smaller", answer.remedy)
 
 
 @pytest.mark.parametrize(
