@@ -34,8 +34,8 @@ from tasks.pool.protocol import (
     encode,
 )
 from tasks.pool.spec import ModelSpec
-from tasks.pool.supervisor import WORKER_COMMAND, WORKER_ENVIRONMENT
 from tasks.pool.tuning import Rates, Tuning, default_tuning, free_fields, keep, worker_config
+from tasks.pool.worker_process import WORKER_COMMAND, WORKER_ENVIRONMENT
 from tasks.settings import Settings
 
 _COMMAND = (sys.executable, "-m", "tasks.pool.quantization_child")

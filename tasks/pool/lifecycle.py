@@ -19,12 +19,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 import psutil
 from filelock import FileLock, Timeout
 
@@ -36,6 +37,7 @@ from tasks.settings import PROJECT_ROOT, Settings
 FOREVER = -1.0  # of a patience
 _START_S = 60.0
 _STOP_S = 20.0
+_LOOK_EVERY_S = 0.01
 _LOG_MAX_BYTES = 5_000_000
 # Of the settings, what does not concern a pool, or would turn it away from itself.
 _NOT_PASSED = frozenset({"pool_url", "pool_api_key", "pool_model"})
@@ -267,7 +269,7 @@ def stop_pool(
             if state.process() is None:
                 return True
             go_on()
-            time.sleep(0.05)
+            time.sleep(_LOOK_EVERY_S)
     problem = f"process {state.pid} does not end, not even by force"
     raise InferenceError("the pool", problem, "See whether its disk answers")
 
@@ -279,12 +281,13 @@ def _health(files: PoolFiles) -> dict[str, Any] | None:
         return None
     challenge = secrets.token_hex(16)
     try:
-        with httpx.Client(trust_env=False, timeout=5) as client:
-            answer = client.get(f"{state.url}/health", params={"challenge": challenge})
-        health: dict[str, Any] = answer.json()
+        # Not httpx: the front would import it too, and start later for it.
+        with closing(HTTPConnection(urlsplit(state.url).netloc, timeout=5)) as connection:
+            connection.request("GET", f"/health?challenge={challenge}")
+            health: dict[str, Any] = json.loads(connection.getresponse().read())
         proof = str(health.get("proof", ""))
         expected = prove(files.read_key(), challenge)
-    except (httpx.HTTPError, ValueError, AttributeError, StorageError):
+    except (OSError, HTTPException, ValueError, AttributeError, StorageError):
         return None
     return health if hmac.compare_digest(proof, expected) else None
 
@@ -334,7 +337,7 @@ def _wait_for(
         if time.monotonic() > deadline:
             raise _not_started(files, f"no answer within {_START_S:.0f} s")
         go_on()
-        time.sleep(0.05)
+        time.sleep(_LOOK_EVERY_S)
     return None
 
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
+from asyncio.subprocess import Process
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,19 +39,13 @@ from tasks.pool.protocol import (
     decode,
     encode,
 )
+from tasks.pool.worker_process import WORKER_COMMAND, WorkerProcesses, end_process
 
 log = logging.getLogger(__name__)
 
-WORKER_COMMAND = (sys.executable, "-m", "tasks.pool.worker")
-# llama.cpp's threads spin while they wait for each other. On a machine that does anything else
-# meanwhile, that made it 4 to 9 times slower than sleeping does (measured with two threads on
-# two busy cores). A policy set by the user wins.
-# And an abort of llama.cpp starts no debugger.
-WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 # A step of the largest model on the slowest machine takes minutes; a worker that shows no sign of
 # life for this long hangs.
 _HUNG_S = 1800.0
-_LINE_LIMIT = 1 << 26  # bytes of one event: an answer with log-probabilities can be long
 _SIGKILL = -9
 
 
@@ -124,9 +117,9 @@ class Counters:
 
 
 class Worker:
-    """One worker process and its pipes."""
+    """A worker process that is told to load a model, and its pipes."""
 
-    def __init__(self, process: asyncio.subprocess.Process, model: PoolModel) -> None:
+    def __init__(self, process: Process, model: PoolModel) -> None:
         self._process = process
         self.model = model
         self.progress = 0.0
@@ -138,22 +131,7 @@ class Worker:
         self.died: Death | None = None  # where more is known than its status tells
         self.alive = Alive(busy_s=0.0, llama_s=0.0)
         self.heard_at = perf_counter()
-
-    @classmethod
-    async def start(cls, command: Sequence[str], model: PoolModel) -> Worker:
-        pipe = asyncio.subprocess.PIPE
-        # A session of its own: Ctrl-C is the front's to handle, which then closes stdin.
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=pipe,
-            stdout=pipe,
-            limit=_LINE_LIMIT,
-            start_new_session=True,
-            env={**WORKER_ENVIRONMENT, **os.environ},
-        )
-        worker = cls(process, model)
-        worker.send(model.config)
-        return worker
+        self.send(model.config)
 
     @property
     def pid(self) -> int:
@@ -185,14 +163,7 @@ class Worker:
         self._process.kill()
 
     async def end(self) -> int:
-        """Wait for its end, for a while; return its exit status, negative for a signal."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            return await asyncio.wait_for(self._process.wait(), 5)
-        except TimeoutError:
-            self._process.kill()
-            return await self._process.wait()
+        return await end_process(self._process)
 
 
 class Supervisor:
@@ -213,7 +184,7 @@ class Supervisor:
     ) -> None:
         self._queue_max = queue_max
         self._hung_s, self._load_hung_s = hung_s, load_hung_s
-        self._command = command
+        self._processes = WorkerProcesses(command)
         self._pending: deque[Ticket] = deque()
         self._in_flight: dict[int, Ticket] = {}
         self._wanted = asyncio.Event()
@@ -238,7 +209,9 @@ class Supervisor:
             return "idle"
         return "ready" if self.worker.ready else "loading"
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Serve from now on. A first worker starts at once, before it is known for what."""
+        await self._processes.start_ahead()
         self.task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -248,6 +221,7 @@ class Supervisor:
             self.task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self.task
+        await self._processes.close()
 
     def submit(self, model: PoolModel, request: EngineRequest) -> Ticket:
         """Queue a request; its id is given here.
@@ -294,7 +268,7 @@ class Supervisor:
         """Load a model and serve it until another is wanted or the worker dies."""
         # All that wait for this model go first; what comes later queues behind the others.
         self._pending = deque(sorted(self._pending, key=lambda ticket: ticket.model != model))
-        self.worker = worker = await Worker.start(self._command, model)
+        self.worker = worker = Worker(await self._processes.take(), model)
         self.counters.loads += 1
         log.info("worker %d loads %s", worker.pid, model.name)
         status = 0

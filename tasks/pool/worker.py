@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -97,9 +98,14 @@ def main() -> None:
     """Work until stdin closes. Ends the process itself: the thread that reads stdin would not
     let it end in peace."""
     events = Events(claim_stdout())
-    from tasks.pool.alarm import Alarm  # only now: importing llama.cpp can print
+    # Only now: importing llama.cpp can print. And already now: the config may be long in coming.
+    import_module("tasks.pool.serving")
+    from tasks.pool.alarm import Alarm
 
-    config = decode(sys.stdin.buffer.readline())
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return  # the front is gone, or wants no model any more
+    config = decode(line)
     inbox: SimpleQueue[Order] = SimpleQueue()
     alarm = Alarm()
     reading = (sys.stdin.buffer, inbox, alarm.ring)

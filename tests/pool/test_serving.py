@@ -32,8 +32,9 @@ from tasks.pool.protocol import (
     decode,
     encode,
 )
-from tasks.pool.supervisor import WORKER_COMMAND, PoolModel, Supervisor
+from tasks.pool.supervisor import PoolModel, Supervisor
 from tasks.pool.tuning import FIELDS, Tuning, keep, kept, missing, tuning_for
+from tasks.pool.worker_process import WORKER_COMMAND
 from tasks.settings import PROJECT_ROOT, Settings
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,24 @@ def requests(first: int) -> list[EngineRequest]:
 def texts(events: list[Event]) -> list[str]:
     done = sorted((each.id, each.text) for each in events if isinstance(each, Done))
     return [text for _, text in done]
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"), [("tasks.pool.serving", "pydantic"), ("tasks.pool.server", "uvicorn")]
+)
+def test_what_begins_a_start_imports_little(module: str, absent: str) -> None:
+    """A worker needs nothing of the front's, and is started before the front imports the rest."""
+    code = f"import sys, {module}; sys.exit({absent!r} in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT).returncode == 0
+
+
+def test_a_worker_that_gets_no_model_ends_in_peace() -> None:
+    ended = subprocess.run(
+        WORKER_COMMAND, cwd=PROJECT_ROOT, stdin=subprocess.DEVNULL, capture_output=True
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def test_requests_that_come_while_it_measures_are_answered_first_and_alike(
@@ -189,7 +208,7 @@ def tuned_when_idle(
     async def play() -> None:
         supervisor = Supervisor(100, command)
         idle = asyncio.create_task(IdleTuning(settings, Activity(), supervisor, idle_s=0.1).run())
-        supervisor.start()
+        await supervisor.start()
         try:
             model = PoolModel("tiny", MODEL, config)
             await one_answer(supervisor, model)

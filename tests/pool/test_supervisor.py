@@ -51,7 +51,7 @@ async def supervised(
     queue_max: int = 100, hung_s: float = 60, load_hung_s: float = 60
 ) -> AsyncIterator[Supervisor]:
     supervisor = Supervisor(queue_max, COMMAND, hung_s, load_hung_s)
-    supervisor.start()
+    await supervisor.start()
     try:
         yield supervisor
     finally:
@@ -64,6 +64,43 @@ def scenario(body: Callable[[Supervisor], Awaitable[None]], **options: Any) -> N
             await asyncio.wait_for(body(supervisor), 20)
 
     asyncio.run(play())
+
+
+def workers() -> list[psutil.Process]:
+    children = psutil.Process().children()
+    return [each for each in children if COMMAND[-1] in each.cmdline()]
+
+
+def test_the_first_worker_starts_before_it_is_wanted() -> None:
+    """The first load takes it. It is no worker of the pool's yet, and ends with the pool."""
+
+    async def body(supervisor: Supervisor) -> None:
+        [waiting] = workers()
+        assert (supervisor.state, supervisor.worker) == ("idle", None)
+        ticket = supervisor.submit(model("a"), request(ECHO))
+
+        assert await outcome(ticket) == "ok"
+        assert ticket.worker_pid == waiting.pid
+        assert workers() == [waiting]
+
+    async def nobody_asks(supervisor: Supervisor) -> None:
+        assert len(workers()) == 1
+
+    scenario(body)
+    scenario(nobody_asks)
+    assert workers() == []
+
+
+def test_a_worker_that_dies_before_it_is_wanted_is_nobodys_loss() -> None:
+    async def body(supervisor: Supervisor) -> None:
+        [waiting] = workers()
+        waiting.kill()
+        await until(lambda: not waiting.is_running())
+
+        assert await outcome(supervisor.submit(model("a"), request(ECHO))) == "ok"
+        assert supervisor.counters.crashes == 0
+
+    scenario(body)
 
 
 def test_requests_share_one_worker() -> None:

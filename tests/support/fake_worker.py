@@ -54,7 +54,9 @@ def answer(request: EngineRequest) -> None:
 
 
 def main() -> None:
-    config = decode(sys.stdin.buffer.readline())
+    if not (line := sys.stdin.buffer.readline()):
+        return
+    config = decode(line)
     if config.model_path.endswith("bad"):
         send(LoadFailed(problem="it is bad"))
         return

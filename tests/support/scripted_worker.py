@@ -64,7 +64,9 @@ def read(orders: SimpleQueue[Order], cancelled: set[int]) -> None:
 
 
 def main() -> None:
-    config = decode(sys.stdin.buffer.readline())
+    if not (line := sys.stdin.buffer.readline()):
+        return
+    config = decode(line)
     delay, log = float(os.environ["SCRIPTED_DELAY"]), Path(os.environ["SCRIPTED_LOG"])
     orders: SimpleQueue[Order] = SimpleQueue()
     cancelled: set[int] = set()
