@@ -207,7 +207,8 @@ def tuned_when_idle(
 
     async def play() -> None:
         supervisor = Supervisor(100, command)
-        idle = asyncio.create_task(IdleTuning(settings, Activity(), supervisor, idle_s=0.1).run())
+        quiet = IdleTuning(settings, Activity(), supervisor, idle_s=0.1, busy=lambda: 0.0)
+        idle = asyncio.create_task(quiet.run())
         await supervisor.start()
         try:
             model = PoolModel("tiny", MODEL, config)
