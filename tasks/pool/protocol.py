@@ -128,7 +128,7 @@ class Loading:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The model is loaded; told again when it serves in another way.
+    """The model is loaded.
 
     Attributes:
         n_ctx: of one sequence.
@@ -180,10 +180,12 @@ class Tuned:
     Attributes:
         tuning: the fields of the best Tuning.
         left: fields that were not looked at, for want of time.
+        memory_estimate: as Ready has it.
     """
 
     tuning: dict[str, Any]
     left: list[str]
+    memory_estimate: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

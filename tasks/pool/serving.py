@@ -74,14 +74,16 @@ class Serving:
             self._draft = None
             raise
 
+    @property
+    def memory_estimate(self) -> int:
+        """Bytes that the process should have resident; 0: not known."""
+        models = [model for model in (self._model, self._draft) if model]
+        known = [model.resident for model in models if model.resident is not None]
+        return self._resident + sum(known) if len(known) == len(models) else 0
+
     def tell_ready(self) -> None:
-        """Say that it serves, and with what memory."""
-        runner = self._runner
-        models = [self._model.resident, *([self._draft.resident] if self._draft else [])]
-        known = [size for size in models if size is not None]
-        estimate = self._resident + sum(known) if len(known) == len(models) else 0
-        ready = Ready(n_ctx=runner.n_ctx, n_vocab=runner.n_vocab, memory_estimate=estimate)
-        self._send([ready])
+        n_ctx, n_vocab = self._runner.n_ctx, self._runner.n_vocab
+        self._send([Ready(n_ctx=n_ctx, n_vocab=n_vocab, memory_estimate=self.memory_estimate)])
 
     def run(self, inbox: SimpleQueue[Order]) -> None:
         """Follow orders until the process ends."""
@@ -129,7 +131,8 @@ class Serving:
             print(f"measuring ended: {error}", file=sys.stderr)
             return
         self._adopt(replace(self._config, **tuned.tuning))
-        self._send([replace(tuned, tuning={name: getattr(self._config, name) for name in FIELDS})])
+        adopted = {name: getattr(self._config, name) for name in FIELDS}
+        self._send([replace(tuned, tuning=adopted, memory_estimate=self.memory_estimate)])
 
     def _adopt(self, config: WorkerConfig) -> None:
         """Serve with another tuning; the model stays, its cache begins anew."""
@@ -145,7 +148,6 @@ class Serving:
             self._make(before)
         for model in filter(None, (self._model, self._draft)):
             model.learn_need(self._with_tuning(model.config))
-        self.tell_ready()
 
     def _with_tuning(self, config: WorkerConfig) -> WorkerConfig:
         return replace(config, **{name: getattr(self._config, name) for name in FIELDS})

@@ -310,6 +310,7 @@ class Supervisor:
                 self.counters.llama_s += event.llama_s - worker.alive.llama_s
                 worker.alive = event
             case Tuned():
+                worker.memory_estimate = event.memory_estimate
                 self.on_tuned(worker.model, event)
             case Started():
                 if ticket := self._in_flight.get(event.id):
