@@ -15,7 +15,8 @@ from benchmarks.pool.chart import Bar, Group, draw
 from benchmarks.pool.figures import Figure, Goal, measure_goals, times
 from benchmarks.pool.peers.measured import PeerError, check
 from benchmarks.pool.peers.pool import ESTIMATED, OUTSIDE, RESIDENT
-from benchmarks.pool.scenarios import FULL, LIMIT, POOL, QUICK, SERVER
+from benchmarks.pool.places import Places
+from benchmarks.pool.scenarios import FULL, LIMIT, N_CTX, POOL, QUICK, SERVER
 from benchmarks.pool.sets import SETS
 from benchmarks.pool.shapes import HALF_B
 from benchmarks.pool.stats import ratio, spread
@@ -238,18 +239,21 @@ def test_rounds_are_kept_under_what_they_depend_on(tmp_path: Path) -> None:
 def test_only_missing_rounds_are_measured_and_forgotten_ones_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "rounds.jsonl")
     model = tmp_path / "model.gguf"
-    plan = Plan(QUICK[0], model, pool_settings(model), "this")
+    plan = Plan(QUICK[0], model, pool_settings(model, Places(tmp_path), N_CTX), "this")
     for key, number in (("this", 0), ("this", 2), ("other", 1)):
         store.add(Round(key, number, {}))
 
     assert plan.missing(store, 4) == [1, 3]
+    rare = replace(plan, scenario=replace(QUICK[0], most_rounds=2))
+    assert rare.missing(store, 4) == [1]
     store.forget(["this"])
     assert plan.missing(store, 4) == [0, 1, 2, 3]
     assert [r.number for r in store.rounds("other")] == [1]
 
 
-def test_peers_get_the_pools_settings_as_flags() -> None:
-    tuned = replace(pool_settings(Path("model.gguf")), flash_attn="on", kv_unified=True, n_ubatch=7)
+def test_peers_get_the_pools_settings_as_flags(tmp_path: Path) -> None:
+    settings = pool_settings(tmp_path / "model.gguf", Places(tmp_path), N_CTX)
+    tuned = replace(settings, flash_attn="on", kv_unified=True, n_ubatch=7)
 
     flags = " ".join(tuned.flags())
 

@@ -36,7 +36,8 @@ class Plan:
 
     def missing(self, store: Store, n_rounds: int) -> list[int]:
         """Return the numbers of the rounds that are still to be measured."""
-        return sorted(set(range(n_rounds)) - {r.number for r in store.rounds(self.key)})
+        wanted = range(min(n_rounds, self.scenario.most_rounds or n_rounds))
+        return sorted({*wanted} - {r.number for r in store.rounds(self.key)})
 
 
 class Listener(Protocol):

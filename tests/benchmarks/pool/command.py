@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from tasks.errors import PipelineError
+
 from .build import BuildError
 from .campaign import Plan, measure_missing
 from .machine import describe
@@ -17,8 +19,8 @@ from .peers.measured import PeerError
 from .places import DOCS, Places
 from .preparing import prepare
 from .report import Report
-from .scenarios import Scenario, missing_settings
-from .sets import SETS
+from .scenarios import N_CTX
+from .sets import SETS, Set
 from .showing import Shown, progress_bar
 from .store import Store, key_of
 from .tuned import pool_settings
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     try:
         _run(options, console)
-    except (BuildError, PeerError) as error:
+    except (BuildError, PeerError, PipelineError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -86,22 +88,23 @@ def _run(options: argparse.Namespace, console: Console) -> None:
     places = Places(options.cache.resolve()) if options.cache else Places()
     chosen = SETS[options.set]
     store = Store(places.rounds / f"{chosen.name}.jsonl")
-    plans = [_plan(scenario, places) for scenario in chosen.scenarios]
     if options.list:
-        for plan in plans:
+        for plan in _plans(chosen, places):
             console.print(f"{plan.scenario.name}: {len(store.rounds(plan.key))} rounds")
         return
-    wanted = [plan for plan in plans if fnmatch(plan.scenario.name, options.only)]
-    possible = [plan for plan in wanted if not missing_settings(plan.scenario)]
-    if options.again:
-        store.forget([plan.key for plan in possible])
+    wanted = [each for each in chosen.scenarios if fnmatch(each.name, options.only)]
     n_rounds = options.rounds or chosen.rounds
     with progress_bar(console) as progress:
-        prepare([plan.scenario for plan in possible], places, progress)
+        prepare(wanted, places, progress)
+        plans = _plans(chosen, places)  # only now: their settings have been measured
+        possible = [plan for plan in plans if plan.scenario in wanted]
+        if options.again:
+            store.forget([plan.key for plan in possible])
         steps = sum(len(p.scenario.peers) * len(p.missing(store, n_rounds)) for p in possible)
         measure_missing(possible, n_rounds, store, places, Shown(progress, steps))
     rounds = {plan.scenario: store.rounds(plan.key) for plan in plans}
-    report = Report(rounds, chosen.goals, describe())
+    settings = {f"{plan.model.stem} runs with": plan.tuned.describe() for plan in plans}
+    report = Report(rounds, chosen.goals, {**describe(), **settings})
     for table in report.tables():
         console.print(table)
     out = options.out or (DOCS if chosen.documented else None)
@@ -110,7 +113,10 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"Written to {out}")
 
 
-def _plan(scenario: Scenario, places: Places) -> Plan:
-    model = model_path(places.models, scenario.shape, scenario.quantization)
-    tuned = pool_settings(model, places, scenario.n_ctx)
-    return Plan(scenario, model, tuned, key_of(scenario, tuned))
+def _plans(chosen: Set, places: Places) -> list[Plan]:
+    plans = []
+    for scenario in chosen.scenarios:
+        model = model_path(places.models, scenario.shape, scenario.quantization)
+        tuned = pool_settings(model, places, N_CTX)
+        plans.append(Plan(scenario, model, tuned, key_of(scenario, tuned)))
+    return plans

@@ -1,4 +1,4 @@
-"""Make the programs and models that some scenarios need, where they are not there."""
+"""Make what scenarios need, where it is not there: programs, models, and their best settings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.progress import Progress
 
 from .build import build_programs
-from .models import F16, drop_whole, make_model
+from .models import F16, drop_whole, make_model, model_path
 from .places import Places
-from .scenarios import NEEDS_PROGRAMS, Scenario
+from .scenarios import N_CTX, NEEDS_PROGRAMS, Scenario
+from .tuned import find_best, is_tuned
 
 
 def prepare(scenarios: Sequence[Scenario], places: Places, progress: Progress) -> None:
@@ -17,6 +18,7 @@ def prepare(scenarios: Sequence[Scenario], places: Places, progress: Progress) -
 
     Raises:
         BuildError: the programs can't be built.
+        PipelineError: a model's best settings can't be measured.
     """
     task = progress.add_task("preparing", total=None)
 
@@ -34,4 +36,11 @@ def prepare(scenarios: Sequence[Scenario], places: Places, progress: Progress) -
         progress.advance(task)
     for shape in {shape for shape, quantization in wanted if quantization != F16}:
         drop_whole(places.models, shape)
+    tuned = {(each.shape, each.quantization) for each in scenarios if each.tunes}
+    for shape, quantization in sorted(tuned, key=str):
+        model = model_path(places.models, shape, quantization)
+        if not is_tuned(model, places, N_CTX):
+            what = f"measuring how {model.name} runs best"
+            progress.update(task, description=what, total=None)
+            find_best(model, places, N_CTX)
     progress.remove_task(task)

@@ -20,7 +20,6 @@ from .scenarios import (
     SERVER,
     SERVER_TUNED,
     Scenario,
-    missing_settings,
 )
 from .stats import ratio, spread
 from .store import Round
@@ -103,15 +102,14 @@ class Report:
 
     def _without_rows(self) -> Iterator[Row]:
         """Yield a row for each goal that its rounds don't tell, and for each scenario without."""
-        lacking = {each.name: missing_settings(each) for each in self._unmeasured}
+        unmeasured = [each.name for each in self._unmeasured]
         for goal in self.without:
-            if goal.scenario not in lacking:
+            if goal.scenario not in unmeasured:
                 yield goal.name, goal.needs
-        for name, settings in lacking.items():
+        for name in unmeasured:
             n = sum(goal.scenario == name for goal in self.without)
-            needed = f"the pool's setting {', '.join(sorted(settings))}" if settings else "rounds"
             if n:
-                yield f"{name}: {n} figure{'s' * (n > 1)}", needed
+                yield f"{name}: {n} figure{'s' * (n > 1)}", "rounds"
 
     def _chart(self) -> str:
         groups = [

@@ -1,6 +1,6 @@
 """What is measured: a work, a model, and the peers that take turns at it.
 
-Sizes are such that all of it takes an hour or two on two cores: the summarise batch on the
+Sizes are such that all of it takes two or three hours on two cores: the summarise batch on the
 smaller model is the one that everything else is read against; the others have fewer requests.
 """
 
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from tasks.settings import Settings
 
 from . import build
 from .peers.batched_bench import BatchedBench, LoadTime
@@ -29,9 +27,9 @@ OFF, LOOKUP = "pool, no speculation", "pool, speculation"
 LOAD = "llama.cpp's load time"
 BATCH = (POOL, SERVER, SERVER_TUNED, LOOP, LIMIT)
 NEEDS_PROGRAMS = frozenset({SERVER, SERVER_TUNED, LIMIT, LOAD})
-_PAGE = 256  # llama.cpp rounds a sequence's cells up to it
-_LEAST_N_CTX = 512  # that the pool takes
-_LOOP_SHARE = 4  # the loop answers one in so many
+N_CTX = 1024  # tokens that a sequence holds, for all: settings are tuned for it
+_LOOP_SHARE = 8  # the loop answers one in so many
+_ROUNDS_WITHOUT_GOALS = 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Scenario:
         n_seq: sequences at most; None: as many as the pool's settings have.
         n_clients: requests under way at once; 0: all.
         from_start: with the time that starting takes, and nothing warm.
+        tunes: measure first what is best for the model here, if it is not known.
+        most_rounds: fewer than of others, since no goal is read from it.
     """
 
     name: str
@@ -54,36 +54,27 @@ class Scenario:
     n_seq: int | None = None
     n_clients: int = 0
     from_start: bool = False
-
-    @property
-    def n_ctx(self) -> int:
-        return max(_LEAST_N_CTX, -(-self.work.longest // _PAGE) * _PAGE)
+    tunes: bool = True
+    most_rounds: int | None = None
 
     @property
     def title(self) -> str:
         return f"{self.label}, {self.shape.name} {self.quantization}"
 
 
-def _batches(
-    shape: Shape, quantization: str, summarise: int, translate: int, mixed: int
-) -> list[Scenario]:
-    works = {
-        "summarise": Work((SUMMARISE,), summarise),
-        "translate": Work((TRANSLATE,), translate),
-        "mixed": Work((SUMMARISE, TRANSLATE), mixed),
-    }
-    return [
-        Scenario(
-            f"{name}-{shape.name}-{quantization}",
-            name,
-            shape,
-            quantization,
-            work,
-            BATCH if len(work.kinds) == 1 else tuple(peer for peer in BATCH if peer != LIMIT),
-        )
-        for name, work in works.items()
-        if work.n_requests
-    ]
+def _batch(name: str, shape: Shape, quantization: str, n_requests: int) -> Scenario:
+    work = Work(_KINDS[name], n_requests)
+    peers = BATCH if len(work.kinds) == 1 else tuple(peer for peer in BATCH if peer != LIMIT)
+    has_goals = quantization == "Q4_0" and len(work.kinds) == 1
+    return Scenario(
+        f"{name}-{shape.name}-{quantization}",
+        name,
+        shape,
+        quantization,
+        work,
+        peers,
+        most_rounds=None if has_goals else _ROUNDS_WITHOUT_GOALS,
+    )
 
 
 def _speculation(name: str, kind: Kind, n_seq: int) -> Scenario:
@@ -93,16 +84,24 @@ def _speculation(name: str, kind: Kind, n_seq: int) -> Scenario:
     return Scenario(f"{name}-at-{n_seq}", label, ONE_AND_HALF_B, "Q4_0", work, peers, n_seq)
 
 
+_KINDS = {
+    "summarise": (SUMMARISE,),
+    "translate": (TRANSLATE,),
+    "mixed": (SUMMARISE, TRANSLATE),
+}
 _COPIED = Kind(shared=20, own=180, out=160, ahead="everything")
 _NEW = replace(_COPIED, ahead="nothing")
 _MISLED = replace(_COPIED, ahead="misleading")
 _ONE_TOKEN = Work((Kind(shared=0, own=16, out=1),), 1)
 
 FULL: tuple[Scenario, ...] = (
-    *_batches(HALF_B, "Q4_0", summarise=48, translate=16, mixed=16),
-    *_batches(ONE_AND_HALF_B, "Q4_0", summarise=16, translate=8, mixed=0),
-    *_batches(HALF_B, "Q4_K_M", summarise=16, translate=0, mixed=0),
-    *_batches(ONE_AND_HALF_B, "Q4_K_M", summarise=8, translate=0, mixed=0),
+    _batch("summarise", HALF_B, "Q4_0", 48),
+    _batch("translate", HALF_B, "Q4_0", 16),
+    _batch("mixed", HALF_B, "Q4_0", 16),
+    _batch("summarise", ONE_AND_HALF_B, "Q4_0", 8),
+    _batch("translate", ONE_AND_HALF_B, "Q4_0", 8),
+    _batch("summarise", HALF_B, "Q4_K_M", 16),
+    _batch("summarise", ONE_AND_HALF_B, "Q4_K_M", 8),
     _speculation("copy", _COPIED, 1),
     _speculation("copy", _COPIED, 4),
     _speculation("new", _NEW, 1),
@@ -114,7 +113,7 @@ FULL: tuple[Scenario, ...] = (
         "16 clients",
         HALF_B,
         "Q4_0",
-        Work((SUMMARISE,), 32),
+        Work((SUMMARISE,), 16),
         (POOL, STREAMED),
         n_clients=16,
     ),
@@ -135,9 +134,18 @@ QUICK = (Scenario("quick", "summarise", HALF_B, "Q4_0", Work((SUMMARISE,), 16), 
 _SHORT = Kind(shared=12, own=40, out=3)
 TRIAL = (  # of the harness itself: in seconds, and without the programs
     Scenario(
-        "trial", "trial", TINY, "F16", Work((_SHORT, replace(_SHORT, out=5)), 4), (POOL, LOOP), 4
+        "trial",
+        "trial",
+        TINY,
+        "F16",
+        Work((_SHORT, replace(_SHORT, out=5)), 4),
+        (POOL, LOOP),
+        n_seq=4,
+        tunes=False,
     ),
-    Scenario("trial-start", "start", TINY, "F16", _ONE_TOKEN, (POOL,), from_start=True),
+    Scenario(
+        "trial-start", "start", TINY, "F16", _ONE_TOKEN, (POOL,), from_start=True, tunes=False
+    ),
 )
 
 
@@ -151,7 +159,7 @@ def make_peers(scenario: Scenario, model: Path, tuned: Tuned, places: Places) ->
 
 
 def _make(name: str, scenario: Scenario, model: Path, tuned: Tuned, places: Places) -> Peer:
-    n_ctx, work = scenario.n_ctx, scenario.work
+    n_ctx, work = N_CTX, scenario.work
     if name == LOOP:
         sample = max(2 * len(work.kinds), work.n_requests // _LOOP_SHARE)
         return PlainLoop(name, model, n_ctx, tuned.n_threads, sample)
@@ -184,9 +192,3 @@ def _make(name: str, scenario: Scenario, model: Path, tuned: Tuned, places: Plac
 
 
 _SPECULATION = {OFF: {"pool_speculation": "off"}, LOOKUP: {"pool_speculation": "auto"}}
-
-
-def missing_settings(scenario: Scenario) -> set[str]:
-    """Return the settings that a scenario varies and the pool does not have."""
-    varied = {setting for peer in scenario.peers for setting in _SPECULATION.get(peer, {})}
-    return varied - set(Settings.model_fields)
