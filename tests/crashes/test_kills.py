@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("LECTERN_SOAK_KILLS") or (50 if SOAK else 1))
 # Elsewhere the same moments every time, as near as a machine's pace allows.
 SEED = int(os.environ.get("LECTERN_SOAK_SEED") or (random.randrange(10**6) if SOAK else 1))
 FROM = int(os.environ.get("LECTERN_SOAK_FROM") or 0)
-DELAY_S = 0.1  # of an answer: a run takes long enough to be met in all of its parts
+DELAY_S = 0.2  # of an answer: a run takes long enough to be met in all of its parts
 IN_FLIGHT = 4  # requests with the pool at once: twice its sequences
 MOST_OUTLIVED, MOST_ENDED = 4, 2  # kills that a run outlives; that end it, before it ends well
 

@@ -67,8 +67,14 @@ def scenario(body: Callable[[Supervisor], Awaitable[None]], **options: Any) -> N
 
 
 def workers() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [each for each in children if COMMAND[-1] in each.cmdline()]
+    return [child for child in psutil.Process().children() if _is_worker(child)]
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return COMMAND[-1] in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
 
 
 def test_the_first_worker_starts_before_it_is_wanted() -> None:

@@ -156,9 +156,10 @@ def test_what_has_no_room_is_not_measured(
 ) -> None:
     """There is memory for 24 sequences beside those that serve, and not for 32."""
     monkeypatch.setattr(tuner_module, "free_memory", lambda: 16 << 20)
+    plain = replace(config, flash_attn="off")  # flash attention would do with less
     alarm = Alarm()
     heard = Heard(alarm)
-    tuned = Tuner(model, config, Tune(budget_s=60, free=["n_seq_max"]), alarm, heard).run()
+    tuned = Tuner(model, plain, Tune(budget_s=60, free=["n_seq_max"]), alarm, heard).run()
 
     assert tuned.left == []
     assert max(each.tuning["n_seq_max"] for each in heard.measured) < 32
