@@ -25,14 +25,15 @@ LEAST_DEPTH, MOST_DEPTH = 128, 1024
 _WARM_UP = 32  # tokens, in buffers whose pages are not there yet
 _PASSES, _STEPS = 5, 12  # over the prompt, and of decoding: at most
 _ENOUGH_S = 0.8  # of each
+_PREFILL_S = 2.0  # deeper would be truer, and leave time for fewer settings
 _ROOM = 2 * _STEPS + 2
 _CELLS = 256  # llama.cpp makes caches of multiples of these
 
 
 def depth_for(prefill: float, model: Model, config: WorkerConfig) -> int:
-    """Return how deep a prompt of about a second is, at most as deep as a chunk's."""
+    """Return how deep a prompt of about two seconds is, at most as deep as a chunk's."""
     most = min(MOST_DEPTH, model.n_ctx(config) - _ROOM)
-    return min(most, max(LEAST_DEPTH, int(prefill) // LEAST_DEPTH * LEAST_DEPTH))
+    return min(most, max(LEAST_DEPTH, int(_PREFILL_S * prefill) // LEAST_DEPTH * LEAST_DEPTH))
 
 
 def context_for(config: WorkerConfig, tuning: Tuning, depth: int) -> WorkerConfig:

@@ -62,7 +62,7 @@ class Tuner:
         return Tuned(tuning=asdict(search.best), left=search.left)
 
     def _begin(self, fits: Fits) -> Search:
-        """Return the search, with prompts as deep as this machine can compute in a second."""
+        """Return the search, with prompts as deep as this machine can compute in two seconds."""
         first = self._measure(self._start, fits)
         if first is not None:
             self._depth = depth_for(first.prefill, self._model, self._config)
