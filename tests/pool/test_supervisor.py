@@ -19,6 +19,7 @@ from support.fake_worker import DIE, DIE_ONCE, ECHO, HOLD
 
 from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
 from tasks.pool.supervisor import BusyError, PoolModel, Restarted, Supervisor, Ticket
+from tasks.pool.worker_process import worker_environment
 
 COMMAND = (sys.executable, str(Path(fake_worker.__file__)))
 
