@@ -25,6 +25,7 @@ from benchmarks.pool.tuned import pool_settings
 from benchmarks.pool.work import SUMMARISE, TRANSLATE, Kind, Request, Work
 
 from tasks.pool.worker_process import worker_environment
+from tasks.settings import PROJECT_ROOT
 
 VOCABULARY = HALF_B.vocabulary
 BATCH = Work((SUMMARISE, TRANSLATE), 6)
@@ -276,3 +277,21 @@ def test_what_is_missing_says_why(tmp_path: Path) -> None:
     table = (tmp_path / "pool.md").read_text()
     assert "| other: 1 figure | rounds |" in table
     assert "| lectern_worker_memory_estimate_bytes |" in table
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_quote_what_was_measured(name: str) -> None:
+    """Row by row, as docs/benchmarks/pool.json has it."""
+    measured = json.loads((PROJECT_ROOT / "docs" / "benchmarks" / "pool.json").read_text())
+    values = {figure["name"]: figure["value"] for figure in measured}
+    readme = (PROJECT_ROOT / name).read_text(encoding="utf-8")
+
+    for batch in ("summarise", "translate"):
+        for shape in ("0.5B", "1.5B"):
+            about = f"{batch}, {shape}: "
+            server = values[f"{about}times as fast as llama-server"]
+            tuned = values[f"{about}times as fast as llama-server, pool's settings"]
+            loop = values[f"{about}times as fast as a plain loop"]
+            share = values[f"{about}share of llama.cpp's limit"]
+            row = f"{shape} | {loop:.2f} | {server:.2f} | {tuned:.2f} | {share:.0%} |"
+            assert row in readme
