@@ -1,0 +1,173 @@
+"""What can be wrong with one translated line, found without a model.
+
+Owns the checks; what follows from a failure is the ladder's business (tasks.generate.ladder). Each
+is a pure function of a line and its translation, and lenient: a check that fails good lines
+costs calls, and makes readers distrust its marks.
+
+| check | what it finds |
+|---|---|
+| missing | no line with this number |
+| repeated | the number stands at two texts |
+| misplaced | the number stands out of order |
+| empty | nothing after the number |
+| untranslated | the source's own words |
+| wrong_language | a language that was not asked for |
+| length | far longer or shorter than translations of this pair are |
+| repetition | a phrase again and again, which the source does not have |
+| reasoning | thinking aloud, or talking to the user |
+| prompt_leak | a sentence of our instructions, or a fence tag |
+| figures | a figure of the source that is not there |
+| protected | an address, a placeholder or a piece of code that is not there as it was |
+| glossary | a term that is not rendered as the glossary has it |
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tasks.generate.checks import is_repetitive, is_thinking, leaks
+from tasks.generate.figures import figures, numbers
+from tasks.generate.languages import base, is_in
+from tasks.generate.protected import protected, without_protected
+from tasks.records import Message
+
+# With one of these a line can't be shown at all; with others it can, marked.
+UNUSABLE = frozenset(
+    {
+        "missing", "repeated", "misplaced", "empty", "untranslated", "wrong_language", "length",
+        "repetition", "reasoning", "prompt_leak",
+    }
+)  # fmt: skip
+
+_WORD = re.compile(r"[^\W\d_][\w’'-]*")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_IDEOGRAPH_LANGUAGES = frozenset({"zh", "ja"})
+_COPIED_WORDS = 7  # in a row: names and titles are shorter
+_LEAST_LETTERS = 12  # below that a line may be a name, which is the same in both languages
+# Letters that say as much as one ideograph: English to Chinese, as the median of UDHR's articles.
+_LETTERS_AN_IDEOGRAPH = 3.0
+_LENGTH_BETWEEN = (0.3, 3.3)
+_LENGTH_SLACK = 24.0  # letters, either way: short lines vary most
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An entry of the glossary."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The languages of a translation, as ISO 639-1 codes; the source's may be "und"."""
+
+    source: str
+    target: str
+
+    @property
+    def differ(self) -> bool:
+        return base(self.source) != base(self.target)
+
+
+def check_line(
+    source: str,
+    text: str,
+    pair: Pair,
+    *,
+    messages: Sequence[Message] = (),
+    glossary: Sequence[Term] = (),
+) -> tuple[str, ...]:
+    """Return the names of the checks that a line's translation fails.
+
+    Args:
+        messages: what the model was told, for prompt_leak.
+        glossary: the entries that occur in the source.
+    """
+    if not text.strip():
+        return ("empty",)
+    found = {
+        "untranslated": pair.differ and is_untranslated(source, text, pair),
+        "wrong_language": not is_in(without_protected(text), pair.target),
+        "length": is_out_of_proportion(source, text),
+        "repetition": is_repetitive(text, source),
+        "reasoning": is_thinking(text) and not is_thinking(source),
+        "prompt_leak": leaks(text, messages, source),
+        "figures": bool(missing_figures(source, text)),
+        "protected": bool(protected(source) - protected(text) - _unquoted(source, text)),
+        "glossary": any(not is_rendered(term, text) for term in glossary),
+    }
+    return tuple(name for name, is_found in found.items() if is_found)
+
+
+def is_untranslated(source: str, text: str, pair: Pair) -> bool:
+    """Tell whether a line is, or still holds, the source's own words."""
+    source, text = without_protected(source), without_protected(text)
+    if sum(c.isalpha() for c in source) < _LEAST_LETTERS and not _IDEOGRAPHS.search(source):
+        return False
+    if _plain(source) == _plain(text):
+        return _has_words(source)
+    if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):
+        return _keeps_ideographs(source, text, base(pair.target))
+    return _has_run(_words(source), _words(text), _COPIED_WORDS)
+
+
+def _has_words(text: str) -> bool:
+    """Tell whether a text is more than names: has words without a capital, or ideographs."""
+    return bool(_IDEOGRAPHS.search(text)) or sum(w[0].islower() for w in _WORD.findall(text)) >= 2
+
+
+def _keeps_ideographs(source: str, text: str, target: str) -> bool:
+    if target == "zh":
+        return len(_KANA.findall(text)) >= 2
+    if target == "ja":  # Chinese without kana, and more than a heading
+        return len(_IDEOGRAPHS.findall(text)) >= 20 and not _KANA.search(text)
+    letters = sum(c.isalpha() for c in text)
+    kept = len(_IDEOGRAPHS.findall(text))
+    return kept > max(6, 0.15 * letters)  # a name may stand beside its transcription
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
+
+
+def _has_run(source: Sequence[str], text: Sequence[str], n: int) -> bool:
+    """Tell whether n words of the source stand in the text in the same order."""
+    runs = {tuple(source[i : i + n]) for i in range(len(source) - n + 1)}
+    return any(tuple(text[i : i + n]) in runs for i in range(len(text) - n + 1))
+
+
+def _plain(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def is_out_of_proportion(source: str, text: str) -> bool:
+    """Tell whether a line says far more or far less than its source can."""
+    low, high = (bound * weight(source) for bound in _LENGTH_BETWEEN)
+    return not low - _LENGTH_SLACK <= weight(text) <= high + _LENGTH_SLACK
+
+
+def weight(text: str) -> float:
+    """Return how much a text says, in letters of an alphabet."""
+    ideographs = len(_IDEOGRAPHS.findall(text))
+    others = sum(c.isalnum() for c in text) - ideographs
+    return others + _LETTERS_AN_IDEOGRAPH * ideographs
+
+
+def missing_figures(source: str, text: str) -> list[str]:
+    """Return the figures of the source whose value the text has in no form."""
+    known = numbers(text)
+    return [written for written, values in figures(without_protected(source)) if not values & known]
+
+
+def _unquoted(source: str, text: str) -> Counter[str]:
+    """Return the pieces of code that stand in the text without their quotes."""
+    return Counter({piece: n for piece, n in protected(source).items() if text.count(piece) >= n})
+
+
+def is_rendered(term: Term, text: str) -> bool:
+    return term.target.casefold() in text.casefold()
