@@ -17,9 +17,11 @@ SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown
 OcrMode = Literal["auto", "always", "never"]
 SourceStatus = Literal["ok", "partial", "failed"]
 SegmentKind = Literal["heading", "sentence", "contents", "reference"]
-GenerationTask = Literal["summarize", "merge"]
+GenerationTask = Literal["summarize", "merge", "translate", "glossary"]
 GenerationStatus = Literal["ok", "failed"]
 SummaryLength = Literal["short", "medium", "long", "outline"]
+LineStatus = Literal["ok", "repaired", "kept", "failed"]
+TranslationMode = Literal["parallel", "sequential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,14 @@ class PromptRef:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An entry of a glossary: how a name or a term is rendered."""
+
+    source: str
+    target: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call of the model, planned. Same key, same work: it is never asked twice.
@@ -157,12 +167,13 @@ class Request:
     Attributes:
         key: hex sha256 of everything that determines the answer: the model's identity, the
             messages as rendered, the sampling parameters.
-        level: 0 for notes on chunks, 1 and up for merges.
+        level: 0 for notes on chunks, 1 and up for merges; of translations the rung.
         earlier: the attempts at it that are on record. A later attempt differs in its sampling,
             yet keeps the key: the row of `generations` is (key, attempt).
         lines: the numbered lines shown inside <source>.
         language: the one asked for; empty: any. source_language: the document's.
         marks: checks that already failed when this was planned; the row's checks hold them.
+        glossary: the entries that a translation was told.
     """
 
     key: str
@@ -178,6 +189,7 @@ class Request:
     language: str = ""
     source_language: str = "und"
     marks: tuple[str, ...] = ()
+    glossary: tuple[Term, ...] = ()
 
     @property
     def first_n(self) -> int:
@@ -281,9 +293,10 @@ class SummarySection:
 class Coverage:
     """How many of a source's segments reached the model, and what became of the others.
 
-    ok: shown to the model in a call that succeeded. kept: left out by rule (headings, tables
-    of contents, reference lists). failed: in a chunk whose every attempt failed. repaired is
-    for segments that needed a further attempt. Their sum is the source's n_segments.
+    Of a summary: ok: shown to the model in a call that succeeded. kept: left out by rule (headings,
+    tables of contents, reference lists). failed: in a chunk whose every attempt failed. repaired is
+    for segments that needed a further attempt. Of a translation: as TranslatedLine has it. Their
+    sum is the source's n_segments.
     """
 
     ok: int = 0
@@ -297,8 +310,30 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranslatedLine:
+    """A segment of a translated document: a row of the table `lines`.
+
+    Attributes:
+        n: the segment's number.
+        text: the translation; of a segment that is kept, the source.
+        status: ok: accepted at once; repaired: when asked again; failed: translated, but it fails a
+            check; kept: not translated, by rule or since no answer could be shown.
+        reason: the checks that failed, or the rule; "" for ok and repaired.
+        key: of the answer; "" where none was asked for.
+    """
+
+    document_id: str
+    source_id: str
+    n: int
+    text: str
+    status: LineStatus
+    reason: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A finished summary: a row of the `documents` table and the files beside it.
+    """A finished summary or translation: a row of the `documents` table and the files beside it.
 
     Attributes:
         document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
@@ -314,9 +349,9 @@ class Document:
 
     document_id: str
     source_id: str
-    kind: Literal["summary"]
+    kind: Literal["summary", "translation"]
     language: str
-    length: SummaryLength
+    length: Literal["short", "medium", "long", "outline", ""]
     model: str
     title: str
     sections: tuple[SummarySection, ...]

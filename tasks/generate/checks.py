@@ -51,7 +51,7 @@ _THINKING = re.compile(
     r"|好的，我|首先，我|用户)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"</?(?:source|notes|context)>", re.IGNORECASE)
+_FENCE = re.compile(r"</?(?:source|notes|context|glossary|pairs)>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _LEAST_INSTRUCTION = 20  # letters; a Chinese one counts for two
 _WINDOW, _LEAST_WINDOWS = 12, 150
@@ -118,7 +118,7 @@ def _instructions(messages: Sequence[Message]) -> list[str]:
     for row in (row.strip() for m in messages for row in m.content.splitlines()):
         if fenced:
             fenced = "" if row == f"</{fenced}>" else fenced
-        elif row in ("<source>", "<notes>", "<context>"):
+        elif _FENCE.fullmatch(row) and not row.startswith("</"):
             fenced = row[1:-1]
         else:
             rows += (_plain(each).rstrip(".!?。！？") for each in _SENTENCE_END.split(row))

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from tasks.generate.line_checks import UNUSABLE
-from tasks.records import Generation, Request
+from tasks.records import Generation, LineStatus, Request
 
-LineStatus = Literal["ok", "repaired", "kept", "failed"]
 Done = Mapping[str, Generation]
 Positions = tuple[int, ...]
 """Lines of a chunk by their position in it, from 0, in ascending order."""

@@ -9,6 +9,7 @@ costs calls, and makes readers distrust its marks.
 | missing | no line with this number |
 | repeated | the number stands at two texts |
 | misplaced | the number stands out of order |
+| merged | the text of a missing neighbour, besides its own |
 | empty | nothing after the number |
 | untranslated | the source's own words |
 | wrong_language | a language that was not asked for |
@@ -32,13 +33,13 @@ from tasks.generate.checks import is_repetitive, is_thinking, leaks
 from tasks.generate.figures import figures, numbers
 from tasks.generate.languages import base, is_in
 from tasks.generate.protected import protected, without_protected
-from tasks.records import Message
+from tasks.records import Message, Term
 
 # With one of these a line can't be shown at all; with others it can, marked.
 UNUSABLE = frozenset(
     {
-        "missing", "repeated", "misplaced", "empty", "untranslated", "wrong_language", "length",
-        "repetition", "reasoning", "prompt_leak",
+        "missing", "repeated", "misplaced", "merged", "empty", "untranslated", "wrong_language",
+        "length", "repetition", "reasoning", "prompt_leak",
     }
 )  # fmt: skip
 
@@ -52,14 +53,6 @@ _LEAST_LETTERS = 12  # below that a line may be a name, which is the same in bot
 _LETTERS_AN_IDEOGRAPH = 3.0
 _LENGTH_BETWEEN = (0.3, 3.3)
 _LENGTH_SLACK = 24.0  # letters, either way: short lines vary most
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """An entry of the glossary."""
-
-    source: str
-    target: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _SHOWN = frozenset({"language", "title", "section", "context", "source"})
 VARIABLES: Mapping[str, frozenset[str]] = {
     "summarize": _SHOWN | {"max_bullets"},
     "merge": _SHOWN - {"context"} | {"max_bullets", "notes"},
-    "translate": _SHOWN,
+    "translate": _SHOWN | {"glossary", "pairs"},
 }
 _NEEDED: Mapping[str, frozenset[str]] = {
     "summarize": frozenset({"source"}),

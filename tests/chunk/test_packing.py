@@ -14,17 +14,20 @@ from tasks.chunk import chunk_segments
 from tasks.errors import PromptError
 from tasks.generate.budget import Budget
 from tasks.generate.requests import RequestMaker
+from tasks.generate.summary_requests import SummaryRequests
 from tasks.records import Chunk, Segment, Source
 from tasks.settings import Settings
 
 tokens = CharacterTokenizer().count
 
 
-def maker(source: Source, budget: int) -> RequestMaker:
+def maker(source: Source, budget: int) -> SummaryRequests:
     settings = Settings(max_prompt_tokens=max(256, budget))
     spec = fake_spec()
-    return RequestMaker(
-        source, spec, library(), Budget.of(spec, settings), source.language, source.title, ""
+    return SummaryRequests(
+        RequestMaker(
+            source, spec, library(), Budget.of(spec, settings), source.language, source.title, ""
+        )
     )
 
 
@@ -206,14 +209,14 @@ def test_a_budget_without_room_for_text_is_an_error() -> None:
 def test_a_book_is_packed_with_few_counts_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting a prompt is what packing costs: fewer of it than the book has sentences."""
     counts = 0
-    count = RequestMaker.chunk_tokens
+    count = SummaryRequests.chunk_tokens
 
     def counting(*arguments: Any) -> int:
         nonlocal counts
         counts += 1
         return count(*arguments)
 
-    monkeypatch.setattr(RequestMaker, "chunk_tokens", counting)
+    monkeypatch.setattr(SummaryRequests, "chunk_tokens", counting)
     source, segments = document(
         [((f"Chapter {i}",), [sentences(25), sentences(25)]) for i in range(200)]
     )

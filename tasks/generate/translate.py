@@ -1,0 +1,250 @@
+"""The plan of a document's translation: which calls it takes, and what their answers make.
+
+Owns which segments are translated and which stay as they are, the order of chunks, and how each
+segment ended. A pure function of what is done, so resuming is no special path. Does not know
+where answers are kept, nor who gives them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import groupby
+from pathlib import PurePath
+
+from tasks.chunk import chunk_segments
+from tasks.generate.budget import Budget, model_identity
+from tasks.generate.flaws import Flaw, line_flaws
+from tasks.generate.foresight import Foreseen
+from tasks.generate.ladder import Climb, Judged, LineResult, climb
+from tasks.generate.languages import base
+from tasks.generate.prompts import PromptLibrary
+from tasks.generate.protected import (
+    is_code,
+    is_formula,
+    is_nothing_to_translate,
+    is_row_of_figures,
+)
+from tasks.generate.requests import RequestMaker
+from tasks.generate.translation_checks import judge
+from tasks.generate.translation_requests import Preceding, TranslationRequests
+from tasks.naming import file_name
+from tasks.pool.spec import ModelSpec
+from tasks.records import (
+    Chunk,
+    Coverage,
+    Document,
+    Generation,
+    LineStatus,
+    Request,
+    Segment,
+    Source,
+    Term,
+    TranslatedLine,
+    TranslationMode,
+)
+from tasks.settings import Settings
+
+Done = Mapping[str, Generation]
+
+_PAIRS = 3  # lines of the chunk before, in sequential mode
+_SPACELESS = frozenset({"zh", "ja", "th"})  # languages that put no space between sentences
+_WORST: tuple[LineStatus, ...] = ("ok", "repaired", "failed", "kept")
+# Why a segment stays as it is, by rule.
+_RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("nothing to translate", is_nothing_to_translate),
+    ("figures", is_row_of_figures),
+    ("formula", is_formula),
+    ("code", is_code),
+)
+
+
+@dataclass(frozen=True)
+class TranslationOptions:
+    """What the user wants.
+
+    Attributes:
+        to: code of the language to translate into.
+        mode: parallel: a chunk is told the source's text before it, so that all can be asked at
+            once; sequential: the translation before it, section by section.
+        glossary: how terms are rendered.
+    """
+
+    to: str
+    mode: TranslationMode = "parallel"
+    glossary: tuple[Term, ...] = ()
+
+
+def kept_by_rule(segment: Segment) -> str:
+    """Return why a segment stays as it is; "" if it is translated."""
+    if segment.kind in ("contents", "reference"):
+        return segment.kind
+    return next((name for name, applies in _RULES if applies(segment.text)), "")
+
+
+class TranslationPlan:
+    """The calls that a translation takes, as far as the answers so far let it be known.
+
+    Raises:
+        PromptError: the budget is too small for this document's prompts.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        segments: Sequence[Segment],
+        spec: ModelSpec,
+        prompts: PromptLibrary,
+        options: TranslationOptions,
+        settings: Settings,
+    ) -> None:
+        self._source, self._options, self._model = source, options, spec.name
+        self._segments = {segment.n: segment for segment in segments}
+        self._kept = {s.n: rule for s in segments if (rule := kept_by_rule(s))}
+        self._title = source.title or PurePath(file_name(source.uri)).stem
+        budget = Budget.of(spec, settings).for_translation()
+        identity = model_identity(spec, settings)
+        maker = RequestMaker(source, spec, prompts, budget, options.to, self._title, identity)
+        self._requests = TranslationRequests(maker, options.glossary)
+        self._made_by = [identity, prompts.hash("translate"), asdict(budget)]
+        self.chunks = chunk_segments(
+            replace(source, title=self._title),
+            [segment for segment in segments if segment.n not in self._kept],
+            self._requests.chunk_tokens,
+            max_prompt_tokens=budget.max_prompt_tokens,
+            max_lines=budget.max_lines,
+            line_tokens=maker.tokens,
+            max_line_tokens=budget.max_line_tokens,
+        )
+        self._sections = [
+            list(chunks) for _, chunks in groupby(self.chunks, key=lambda each: each.heading_path)
+        ]
+        self._ended: dict[int, Climb] = {}
+        self._judged: dict[tuple[str, int], list[Judged]] = {}
+
+    def requests(self, done: Done) -> list[Request]:
+        """Return what can be asked now and is not done; nothing: the translation is complete.
+
+        Args:
+            done: the row that counts for each key that needs no further call.
+        """
+        # Passages that repeat word for word make the same request: it is asked once.
+        missing = (request for state in self._climbs(done) for request in state.missing)
+        return list({request.key: request for request in missing}.values())
+
+    def foreseen(self, done: Done) -> Foreseen:
+        """Return what follows the requests that can be made now; failures can't be foreseen."""
+        reached = sum(1 for _ in self._climbs(done))
+        if reached == len(self.chunks):
+            return Foreseen()
+        sizes = [chunk.prompt_tokens for chunk in self.chunks]
+        n_left = len(sizes) - reached
+        return Foreseen(n_left, n_left * sum(sizes) // len(sizes))
+
+    def flaws(self, done: Done) -> list[Flaw]:
+        """Return what the finished translation suffers from."""
+        return line_flaws(
+            [line for line in self.lines(done) if line.key and line.reason], self._segments
+        )
+
+    def document(self, done: Done) -> Document:
+        """Return the finished translation; call it when requests(done) returns nothing."""
+        lines = self.lines(done)
+        statuses = [line.status for line in lines]
+        return Document(
+            document_id=self.document_id,
+            source_id=self._source.source_id,
+            kind="translation",
+            language=self._options.to,
+            length="",
+            model=self._model,
+            title=self._title,
+            sections=(),
+            coverage=Coverage(
+                ok=statuses.count("ok"),
+                repaired=statuses.count("repaired"),
+                kept=statuses.count("kept"),
+                failed=statuses.count("failed"),
+            ),
+        )
+
+    def lines(self, done: Done) -> list[TranslatedLine]:
+        """Return every segment of the document and how it ended, in order."""
+        parts: dict[int, list[tuple[str, LineResult]]] = {}
+        for chunk, state in zip(self.chunks, self._climbs(done), strict=True):
+            for position, line in enumerate(chunk.lines):
+                parts.setdefault(line.n, []).append((line.text, state.lines[position]))
+        return [
+            self._line(segment, parts.get(segment.n, [])) for segment in self._segments.values()
+        ]
+
+    def _line(self, segment: Segment, parts: list[tuple[str, LineResult]]) -> TranslatedLine:
+        """Put a segment together: of its parts the worst decides."""
+        if not parts:
+            reason = self._kept.get(segment.n, "nothing to translate")
+            return self._translated(segment, segment.text, "kept", reason, "")
+        worst = max((result for _, result in parts), key=lambda each: _WORST.index(each.status))
+        if len(parts) == 1 and worst.status == "kept":
+            text = segment.text
+        else:
+            between = "" if base(self._options.to) in _SPACELESS else " "
+            text = between.join(result.text or source for source, result in parts)
+        return self._translated(segment, text, worst.status, ", ".join(worst.checks), worst.key)
+
+    def _translated(
+        self, segment: Segment, text: str, status: LineStatus, reason: str, key: str
+    ) -> TranslatedLine:
+        return TranslatedLine(
+            document_id=self.document_id,
+            source_id=self._source.source_id,
+            n=segment.n,
+            text=text,
+            status=status,
+            reason=reason,
+            key=key,
+        )
+
+    def _climbs(self, done: Done) -> Iterator[Climb]:
+        """Yield how far each chunk is, as far as their requests can be made."""
+        for section in self._sections:
+            pairs: tuple[Preceding, ...] = ()
+            for chunk in section:
+                state = self._climb(chunk, pairs, done)
+                yield state
+                if self._options.mode == "sequential":
+                    if state.missing:
+                        break
+                    pairs = _pairs(chunk, state)
+
+    def _climb(self, chunk: Chunk, pairs: Sequence[Preceding], done: Done) -> Climb:
+        known = self._ended.get(chunk.index)
+        if known is None:
+            ask = partial(self._requests.ask, chunk, pairs=pairs)
+            known = climb(len(chunk.lines), done, ask, self._judge)
+            if not known.missing:
+                self._ended[chunk.index] = known
+        return known
+
+    def _judge(self, request: Request, row: Generation) -> list[Judged]:
+        place = (request.key, request.first_n)
+        if place not in self._judged:
+            self._judged[place] = judge(request, row)
+        return self._judged[place]
+
+    @property
+    def document_id(self) -> str:
+        options = asdict(self._options)
+        identity = [self._source.source_id, "translation", options, *self._made_by]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _pairs(chunk: Chunk, state: Climb) -> tuple[Preceding, ...]:
+    translated = [
+        Preceding(line.text, state.lines[position].text)
+        for position, line in enumerate(chunk.lines)
+        if state.lines[position].text
+    ]
+    return tuple(translated[-_PAIRS:])

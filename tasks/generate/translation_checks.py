@@ -1,0 +1,89 @@
+"""What is wrong with the answer to a request for a translation: line by line, and as a whole.
+
+Joins the reading of answers with the checks of lines. Pure functions of a request and its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from tasks.generate.figures import numbers
+from tasks.generate.ladder import Judged
+from tasks.generate.languages import is_in
+from tasks.generate.line_checks import Pair, check_line, weight
+from tasks.generate.numbered_answer import NumberedAnswer, read_numbered
+from tasks.generate.protected import without_protected
+from tasks.records import Generation, Line, Request
+
+_MORE_THAN_USUAL = 1.4
+
+
+def judge(request: Request, row: Generation) -> list[Judged]:
+    """Return what an answer says of each line that its request shows."""
+    return judge_text(request, row.text, truncated=row.finish_reason == "length")
+
+
+def check_translation(request: Request, text: str, finish_reason: str) -> tuple[str, ...]:
+    """Return the names of the checks that any line of an answer fails."""
+    if not text.strip():
+        return ("empty", *request.marks)
+    truncated = finish_reason == "length"
+    judged = judge_text(request, text, truncated=truncated)
+    found = dict.fromkeys(check for each in judged for check in each.checks)
+    return (*(("truncated",) if truncated else ()), *found, *request.marks)
+
+
+def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
+    answer = read_numbered(text, len(request.lines), truncated=truncated)
+    pair = Pair(request.source_language, request.language)
+    # Many lines tell a language that one alone is too short for.
+    whole = without_protected(" ".join(answer.texts.values()))
+    is_foreign = pair.differ and not is_in(whole, pair.target)
+    merged = _merged(request.lines, answer)
+    judged = []
+    for number, line in enumerate(request.lines, start=1):
+        checks = _checks(request, line, number, answer, merged, pair)
+        if is_foreign and "missing" not in checks:
+            checks = tuple(dict.fromkeys((*checks, "wrong_language")))
+        judged.append(Judged(answer.texts.get(number, ""), checks))
+    return judged
+
+
+def _checks(
+    request: Request,
+    line: Line,
+    number: int,
+    answer: NumberedAnswer,
+    merged: frozenset[int],
+    pair: Pair,
+) -> tuple[str, ...]:
+    if number not in answer.texts:
+        return ("missing",)
+    folded = line.text.casefold()
+    found = check_line(
+        line.text,
+        answer.texts[number],
+        pair,
+        messages=request.messages,
+        glossary=[term for term in request.glossary if term.source.casefold() in folded],
+    )
+    places = (("repeated", answer.repeated), ("misplaced", answer.misplaced), ("merged", merged))
+    return (*(name for name, numbers in places if number in numbers), *found)
+
+
+def _merged(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:
+    """Return the numbers at which a missing neighbour's text seems to stand as well: far more is
+    said there than elsewhere in the answer, or figures of the neighbour's."""
+    texts = answer.texts
+    said = {n: weight(text) / max(1.0, weight(lines[n - 1].text)) for n, text in texts.items()}
+    usual = median(said.values()) if len(said) > 2 else 1.0
+    found = set()
+    for missing in (n for n in range(1, len(lines) + 1) if n not in texts):
+        for n in (missing - 1, missing + 1):
+            if n in texts:
+                own = numbers(lines[n - 1].text)
+                strange = (numbers(texts[n]) - own) & (numbers(lines[missing - 1].text) - own)
+                if strange or said[n] > _MORE_THAN_USUAL * usual:
+                    found.add(n)
+    return frozenset(found)
