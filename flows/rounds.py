@@ -33,12 +33,13 @@ _READY = 64  # requests in stock, below which further documents are opened
 
 WORKERS = _READERS + _BATCHES
 
+_WARNED = frozenset({"merge_failed", "line_failed", "line_kept"})
 _NOTHING = "the model gave no usable answer for any part of it"
 _OTHER_MODEL = "Try another model; the table `generations` holds what it said"
 
 
 class Plan(Protocol):
-    """What a document still needs; see tasks.generate.summarize.SummaryPlan."""
+    """What a document still needs; see SummaryPlan and TranslationPlan in tasks.generate."""
 
     @property
     def document_id(self) -> str: ...
@@ -72,7 +73,7 @@ class Work(Protocol):
     def claim(self, plan: Plan) -> bool: ...  # whether no other run is making the document
     def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
     def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
-    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document: ...
+    def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document: ...
     def drop(self, plan: Plan) -> None: ...  # of a document that is not going to be landed
 
 
@@ -81,12 +82,12 @@ class Outcome:
     """How one source ended.
 
     Attributes:
-        document: the landed summary; None where there is none.
+        document: what was landed; None where there is nothing.
         error: why the source failed; empty if it did not. remedy: what to do, alone: its end.
         asked: calls of the model in this run; from_ledger: answers that were there already.
         twin: the uri of the source with the same content that stands for this one, or failed for
             both; or "".
-        flaws: what the summary suffers from.
+        flaws: what the document suffers from.
     """
 
     uri: str
@@ -105,7 +106,7 @@ class Outcome:
 
     @property
     def incomplete(self) -> bool:
-        """Whether the summary lacks parts: pages without text, or chunks that failed."""
+        """Whether it lacks parts: pages without text, or chunks that failed."""
         source, document = self.source, self.document
         return bool(
             (source and source.status == "partial") or (document and document.coverage.failed)
@@ -114,7 +115,7 @@ class Outcome:
     @property
     def warnings(self) -> bool:
         """Whether the user should look at it, though it did not fail."""
-        return self.incomplete or any(flaw.kind == "merge_failed" for flaw in self.flaws)
+        return self.incomplete or any(flaw.kind in _WARNED for flaw in self.flaws)
 
 
 @dataclass(eq=False)
@@ -273,17 +274,16 @@ class Rounds:
                 document.outstanding.discard(key)
                 touched[document] = None
         for document in touched:
-            if document.outstanding:
-                self._foresee(document)
-            else:
-                self._continue(document)
+            self._continue(document)
 
     def _continue(self, document: _Open) -> None:
-        """Plan the document's next round, or land it."""
+        """Ask for what the document's answers have made possible, or land it."""
         try:
             requests = self._missing(document)
             if requests:
                 self._stock(document, requests)
+            elif document.outstanding:
+                self._foresee(document)
             else:
                 self._land(document)
         except PipelineError as error:
@@ -294,7 +294,10 @@ class Rounds:
     def _missing(self, document: _Open) -> list[Request]:
         """Subtract what the ledger holds, level by level, from what the plan wants."""
         while True:
-            requests = document.plan.requests(document.done)
+            wanted = document.plan.requests(document.done)
+            requests = [each for each in wanted if each.key not in document.outstanding]
+            if not requests:
+                return []
             found = self._work.best({each.key for each in requests})
             new = found.keys() - document.done.keys()
             if not new:
@@ -324,10 +327,10 @@ class Rounds:
 
     def _land(self, document: _Open) -> None:
         plan, done = document.plan, document.done
-        landed = self._work.land(document.reading, plan.document(done), done.keys())
+        landed = self._work.land(document.reading, done)
         self._open.discard(document)
-        cover = landed.coverage
-        nothing = cover.failed and not (cover.ok or cover.repaired)
+        cover, flaws = landed.coverage, tuple(plan.flaws(done))
+        nothing = flaws and not (cover.ok or cover.repaired)
         error = InferenceError(document.uri, _NOTHING, _OTHER_MODEL) if nothing else None
         self._end(
             document.order,
@@ -339,7 +342,7 @@ class Rounds:
                 remedy=error.remedy if error else "",
                 asked=len(document.asked),
                 from_ledger=len(done.keys() - document.asked),
-                flaws=tuple(plan.flaws(done)),
+                flaws=flaws,
             ),
         )
 
