@@ -1,13 +1,14 @@
-"""Finished documents: summary.md, summary.html and a row of the table `documents`.
+"""Finished documents: their files, and a row of the table `documents`.
 
-Owns the files' places and forms. Does not know how a summary is made. Nothing in the files
-depends on the time, so a summary made again gives the same bytes.
+Owns the files' places. What is in them is made in `tasks.land.view`, `tasks.land.translations` and
+by the templates. Nothing in the files depends on the time, so a document made again gives the same
+bytes.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ TABLE = "documents"
 _SLUG_CHARACTERS, _SLUG_BYTES = 60, 120
 
 
-def land_document(
+def land_summary(
     results: Path,
     source: Source,
     document: Document,
@@ -37,14 +38,23 @@ def land_document(
     Raises:
         StorageError: they can't be written.
     """
-    folder = results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}"
     view = summary_view(source, document, segments, note)
-    paths = []
-    for name in ("summary.md", "summary.html"):
-        path = (folder / name).absolute()
-        write_atomically(path, render(f"{name}.jinja", "summary.css", view=view))
-        paths.append(str(path))
-    landed = replace(document, paths=tuple(paths))
+    names = ("summary.md", "summary.html")
+    files = {name: render(f"{name}.jinja", "summary.css", view=view) for name in names}
+    return land_files(results, document, files)
+
+
+def land_files(results: Path, document: Document, files: Mapping[str, bytes]) -> Document:
+    """Write a document's files, by their names, and then its row.
+
+    Raises:
+        StorageError: they can't be written.
+    """
+    folder = results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}"
+    paths = {name: (folder / name).absolute() for name in files}
+    for name, path in paths.items():
+        write_atomically(path, files[name])
+    landed = replace(document, paths=tuple(map(str, paths.values())))
     row = results / TABLE / f"{document.document_id}.parquet"
     write_table(row, TABLE, to_frame(TABLE, [landed]))
     return landed

@@ -14,6 +14,7 @@ class Labels:
 
     source: str
     about: str
+    about_translation: str
     contents: str
     page: str
     paragraph: str
@@ -33,10 +34,13 @@ class Labels:
     failed_paragraphs: str
     incomplete: str
     empty: str
+    doubtful: str
+    untranslated: str
     comma: str
     colon: str
     lengths: dict[str, str]
     languages: dict[str, str]
+    checks: dict[str, str]
 
     def coverage_text(self, coverage: Coverage, n_segments: int) -> str:
         return self.coverage_line.format(
@@ -55,6 +59,7 @@ class Labels:
 _ENGLISH = Labels(
     source="Source",
     about="About this summary",
+    about_translation="About this translation",
     contents="Contents",
     page="p. {}",
     paragraph="¶ {}",
@@ -77,14 +82,34 @@ _ENGLISH = Labels(
     "so the summary lacks them: {}.",
     incomplete="The source could be read in part only: {}",
     empty="There is nothing to show: no part of the source could be summarised.",
+    doubtful="doubtful: {}",
+    untranslated="not translated: {}",
     comma=", ",
     colon=": ",
     lengths={"short": "short", "medium": "medium", "long": "long", "outline": "outline"},
     languages={"en": "English", "zh": "Chinese"},
+    checks={
+        "no_answer": "the model gave no answer",
+        "missing": "the line was left out",
+        "repeated": "its number came twice",
+        "misplaced": "its number came out of order",
+        "merged": "it was drawn together with another line",
+        "empty": "the line was empty",
+        "untranslated": "the source's words came back",
+        "wrong_language": "it is in another language",
+        "length": "its length does not fit the source's",
+        "repetition": "it repeats itself",
+        "reasoning": "the model thought aloud",
+        "prompt_leak": "the model repeated its instructions",
+        "figures": "a figure is missing",
+        "protected": "an address or a piece of code is missing",
+        "glossary": "a term is rendered otherwise than in the glossary",
+    },
 )
 _CHINESE = Labels(
     source="来源",
     about="关于本摘要",
+    about_translation="关于本译文",
     contents="目录",
     page="第 {} 页",
     paragraph="¶ {}",
@@ -105,10 +130,29 @@ _CHINESE = Labels(
     failed_paragraphs="模型未能为以下各段给出可用的笔记，摘要不含这些段落：{}。",
     incomplete="来源只读出了一部分：{}",
     empty="没有可显示的内容：来源的任何部分都未能概括。",
+    doubtful="存疑：{}",
+    untranslated="未翻译：{}",
     comma="、",
     colon="：",
     lengths={"short": "简短", "medium": "中等", "long": "详细", "outline": "大纲"},
     languages={"en": "英文", "zh": "中文"},
+    checks={
+        "no_answer": "模型没有回答",
+        "missing": "模型漏译此行",
+        "repeated": "行号重复",
+        "misplaced": "行号次序不对",
+        "merged": "与相邻行合并",
+        "empty": "译文为空",
+        "untranslated": "原文未译",
+        "wrong_language": "译成了别的语言",
+        "length": "长度与原文不符",
+        "repetition": "反复重复",
+        "reasoning": "输出了思考过程",
+        "prompt_leak": "重复了指令",
+        "figures": "缺少数字",
+        "protected": "缺少网址、代码等",
+        "glossary": "术语未按术语表翻译",
+    },
 )
 
 

@@ -20,7 +20,7 @@ from flows.in_use import a_run
 from flows.server import RunningServer
 from tasks.errors import PipelineError
 from tasks.extract import Extracted
-from tasks.land import Ledger, land_document, land_source, write_index
+from tasks.land import Ledger, land_summary, land_source, write_index
 from tasks.pool.lifecycle import PoolFiles, hold_lock
 from tasks.records import Coverage, Document, Generation, Source
 from tasks.settings import Settings
@@ -33,7 +33,7 @@ def _land(config: Settings, n: int) -> Path:
     """Land a document with its source; return its folder."""
     source = Source(source_id=f"{n:064x}", uri=f"/books/{n}.pdf", title=f"Book {n}")
     land_source(config.results, Extracted(source=source, segments=()))
-    document = land_document(
+    document = land_summary(
         config.results, source,
         Document(
             document_id=f"{n:08x}" + "0" * 56, source_id=source.source_id, kind="summary",

@@ -1,0 +1,184 @@
+"""Finished translations: Markdown, a page, a book where pandoc is there, and the table `lines`.
+
+Owns how source and translation stand beside each other, and what is said of each doubt. Does not
+know how a translation is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from tasks.land.books import epub_of
+from tasks.land.documents import land_files
+from tasks.land.labels import Labels, labels
+from tasks.land.rendering import render
+from tasks.land.tables import to_frame, write_table
+from tasks.land.view import PageLink, incomplete_warnings
+from tasks.naming import file_name, link, model_name
+from tasks.records import Document, Segment, Source, TranslatedLine
+
+Output = Literal["bilingual", "target"]
+TABLE = "lines"
+_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi"})
+_SPACELESS = frozenset({"zh", "ja", "th"})
+_DEEPEST = 6  # heading in HTML and Markdown
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A segment and its translation.
+
+    Attributes:
+        doubt: what is to be said of it; "" where nothing is.
+    """
+
+    source: str
+    target: str
+    doubt: str
+
+
+@dataclass(frozen=True)
+class Block:
+    """A heading or a paragraph.
+
+    Attributes:
+        level: of a heading, from 2; 0: a paragraph.
+        page: where a page of the source begins, the link to it.
+        anchor: its name; "" where none begins.
+    """
+
+    level: int
+    pieces: tuple[Piece, ...]
+    page: PageLink | None
+    anchor: str
+
+
+@dataclass(frozen=True)
+class TranslationView:
+    """Everything that the templates show, in the order in which they show it."""
+
+    title: str
+    language: str
+    source_language: str
+    direction: str
+    source_direction: str
+    between: str
+    source_between: str
+    bilingual: bool
+    labels: Labels
+    note: str
+    source: PageLink
+    warnings: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    coverage: str
+    facts: tuple[tuple[str, str], ...]
+
+
+def land_translation(
+    results: Path,
+    source: Source,
+    document: Document,
+    segments: Sequence[Segment],
+    lines: Sequence[TranslatedLine],
+    output: Output,
+    *,
+    note: str = "",
+) -> Document:
+    """Write a translation's files and its rows; return the document with the files' paths.
+
+    Args:
+        lines: one a segment, in their order.
+        note: shown at the top; what a reader has to know of the model.
+
+    Raises:
+        StorageError: they can't be written.
+    """
+    view = translation_view(source, document, segments, lines, output, note)
+    names = ("translation.md", "translation.html")
+    styles = ("summary.css", "translation.css")
+    files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
+    if book := epub_of(files["translation.html"], document.document_id):
+        files["translation.epub"] = book
+    # The lines first: a document in the table has its lines in theirs.
+    write_table(results / TABLE / f"{document.document_id}.parquet", TABLE, to_frame(TABLE, lines))
+    return land_files(results, document, files)
+
+
+def translation_view(
+    source: Source,
+    document: Document,
+    segments: Sequence[Segment],
+    lines: Sequence[TranslatedLine],
+    output: Output,
+    note: str,
+) -> TranslationView:
+    words = labels(document.language)
+    address = link(source.uri)
+    return TranslationView(
+        title=document.title,
+        language=document.language,
+        source_language=source.language,
+        direction=_direction(document.language),
+        source_direction=_direction(source.language),
+        between=_between(document.language),
+        source_between=_between(source.language),
+        bilingual=output == "bilingual",
+        labels=words,
+        note=note,
+        source=PageLink(file_name(source.uri), address),
+        warnings=tuple(incomplete_warnings(source, words)),
+        blocks=tuple(_blocks(segments, {line.n: line for line in lines}, address, words)),
+        coverage=words.coverage_text(document.coverage, source.n_segments),
+        facts=(
+            *([(words.pages, str(source.n_pages))] if source.n_pages else []),
+            (words.language, words.languages.get(document.language, document.language)),
+            (words.model, model_name(document.model)),
+            (words.coverage, words.coverage_text(document.coverage, source.n_segments)),
+        ),
+    )
+
+
+def _blocks(
+    segments: Sequence[Segment], lines: Mapping[int, TranslatedLine], address: str, words: Labels
+) -> Iterator[Block]:
+    last_page: int | None = None
+    for _, group in groupby(segments, key=lambda each: each.paragraph):
+        paragraph = list(group)
+        first = paragraph[0]
+        is_heading = first.kind == "heading"
+        level = min(_DEEPEST, 1 + max(1, len(first.heading_path))) if is_heading else 0
+        page, anchor = None, ""
+        if first.page is not None and first.page != last_page:
+            last_page = first.page
+            text = words.page.format(first.page_label)
+            page, anchor = PageLink(text, f"{address}#page={first.page}"), f"page-{first.page}"
+        pieces = tuple(
+            Piece(each.text, lines[each.n].text, _doubt(lines[each.n], words)) for each in paragraph
+        )
+        yield Block(level, pieces, page, anchor)
+
+
+def _doubt(line: TranslatedLine, words: Labels) -> str:
+    """Return what a reader is told of a line: nothing of those kept by rule."""
+    if line.status == "failed":
+        return words.doubtful.format(_reasons(line, words))
+    if line.status == "kept" and line.key:
+        return words.untranslated.format(_reasons(line, words))
+    return ""
+
+
+def _reasons(line: TranslatedLine, words: Labels) -> str:
+    return words.join([words.checks.get(name, name) for name in line.reason.split(", ")])
+
+
+def _direction(language: str) -> str:
+    return "rtl" if language.split("-")[0] in _RIGHT_TO_LEFT else "ltr"
+
+
+def _between(language: str) -> str:
+    """Return what stands between sentences."""
+    return "" if language.split("-")[0] in _SPACELESS else " "
