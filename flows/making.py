@@ -1,17 +1,18 @@
 """What is made of a document: a summary or a translation. What tells the two apart in a run.
 
-Owns how each is planned and landed, and its words for people. Knows nothing of Prefect, threads or
-the ledger.
+Owns how each is planned and landed, and how a run speaks of it. Knows nothing of Prefect, threads
+or the ledger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
+from flows.rounds import Plan
+from flows.words import WORDS, Words
 from tasks.extract import Extracted
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
@@ -22,58 +23,84 @@ from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Segment, Source
 from tasks.settings import Settings
 
-from flows.rounds import Plan, Reading
-
-
-@dataclass(frozen=True)
-class Words:
-    """How a run speaks of what it makes.
-
-    Attributes:
-        one, many: "summary", "summaries".
-        done: what a segment is afterwards: "summarised".
-    """
-
-    one: str
-    many: str
-    done: str
-
 
 class Making(Protocol):
-    """One of them."""
+    """One of the two."""
 
-    @property
-    def words(self) -> Words: ...
+    words: ClassVar[Words]
 
-    def plan(self, extracted: Extracted) -> Plan: ...
+    def plan(
+        self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
+    ) -> Plan: ...
 
     def land(
-        self, results: Path, reading: Reading, done: Mapping[str, Generation], about: dict[str, Any]
+        self,
+        results: Path,
+        source: Source,
+        document: Document,
+        segments: Sequence[Segment],
+        plan: Plan,
+        done: Mapping[str, Generation],
+        note: str,
     ) -> Document:
-        """Write a finished document beside the tables.
-
-        Args:
-            about: further fields of the Document: when, by which run, and what it cost.
-        """
+        """Write a finished document beside the tables."""
         ...
-
-
-SUMMARY = Words("summary", "summaries", "summarised")
-TRANSLATION = Words("translation", "translations", "translated")
 
 
 @dataclass(frozen=True)
 class Summaries:
     """Cited summaries."""
 
-    spec: ModelSpec
-    prompts: PromptLibrary
+    words: ClassVar[Words] = WORDS["summary"]
     options: SummaryOptions
-    settings: Settings
-    words = SUMMARY
 
-    def plan(self, extracted: Extracted) -> SummaryPlan:
+    def plan(
+        self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
+    ) -> SummaryPlan:
         source, segments = extracted.source, extracted.segments
-        return SummaryPlan(
-            source, segments, self.spec, self.prompts, self.options, self.settings
-        )
+        return SummaryPlan(source, segments, spec, prompts, self.options, settings)
+
+    def land(
+        self,
+        results: Path,
+        source: Source,
+        document: Document,
+        segments: Sequence[Segment],
+        plan: Plan,
+        done: Mapping[str, Generation],
+        note: str,
+    ) -> Document:
+        return land_summary(results, source, document, segments, note=note)
+
+
+@dataclass(frozen=True)
+class Translations:
+    """Translations, line by line.
+
+    Attributes:
+        output: what the files show: both languages side by side, or the translation alone.
+    """
+
+    words: ClassVar[Words] = WORDS["translation"]
+    options: TranslationOptions
+    output: Output = "bilingual"
+
+    def plan(
+        self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
+    ) -> TranslationPlan:
+        source, segments = extracted.source, extracted.segments
+        return TranslationPlan(source, segments, spec, prompts, self.options, settings)
+
+    def land(
+        self,
+        results: Path,
+        source: Source,
+        document: Document,
+        segments: Sequence[Segment],
+        plan: Plan,
+        done: Mapping[str, Generation],
+        note: str,
+    ) -> Document:
+        assert isinstance(plan, TranslationPlan)
+        lines = plan.lines(done)
+        return land_translation(results, source, document, segments, lines, self.output, note=note)

@@ -41,6 +41,7 @@ _CODE = re.compile(r"`[^`]+`")
 _PARTS = re.compile(r"(`[^`]+`)")
 _SPACED = re.compile(r"\S(?:.*\S)?")  # what lies between the blanks at both ends
 _UNBROKEN = "\ue000"  # for a space that stays
+_PLACES = 8  # that are named
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
@@ -141,11 +142,16 @@ def _failures(outcome: Outcome) -> Iterator[Row]:
     elif source and source.error and not outcome.twin:
         yield _failure(_problem(outcome.uri, source.error, source.remedy), source.remedy)
     n_cut = 0
+    lines: dict[tuple[str, str], list[Flaw]] = {}
     for flaw, times in Counter(outcome.flaws).items():
         if flaw.kind == "notes_cut":
             n_cut += times
+        elif flaw.kind in ("line_failed", "line_kept"):
+            lines.setdefault((flaw.kind, flaw.reason), []).extend([flaw] * times)
         else:
             yield _failure(_flaw(flaw), _OTHER_MODEL)
+    for (kind, reason), flaws in lines.items():
+        yield _failure(_lines(kind, reason, flaws), _OTHER_MODEL)
     if n_cut:
         yield _failure(f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
 
@@ -156,6 +162,19 @@ def _flaw(flaw: Flaw) -> str:
     if flaw.kind == "chunk_failed":
         return f"no usable notes on {where} ({flaw.reason})"
     return f"the notes on {where} stand unmerged ({flaw.reason})"
+
+
+def _lines(kind: str, reason: str, flaws: Sequence[Flaw]) -> str:
+    """Return what became of lines that fail for the same reason, and where they are."""
+    places = list(dict.fromkeys(flaw.first for flaw in flaws))
+    shown = ", ".join(places[:_PLACES]) + (" …" if len(places) > _PLACES else "")
+    unit = flaws[0].unit + ("s" if len(places) > 1 else "")
+    what = "kept in the source's language" if kind == "line_kept" else "doubtful"
+    return f"{_count(len(flaws))} {what}, {unit} {shown} ({reason})"
+
+
+def _count(n: int) -> str:
+    return "1 line" if n == 1 else f"{n:,} lines"
 
 
 def _failure(what: str, remedy: str) -> Row:

@@ -20,7 +20,9 @@ from rich.table import Table
 from flows.progress import Snapshot, Watcher, duration, fetched_in_words, in_words
 from flows.rounds import Outcome
 from flows.run_tables import warning_lines
+from flows.words import Words
 from tasks.naming import file_name
+from tasks.records import Document
 
 
 class _Console(Console):
@@ -95,24 +97,34 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     if outcome.error or document is None or source is None:
         return [f"[red]✗[/] {escape(outcome.error)}"]
     cover = document.coverage
-    done = cover.ok + cover.repaired
     mark = "[yellow]![/]" if outcome.warnings else "[green]✓[/]"
     lines = [
         f"{mark} {name}: {cover.total} of {source.n_segments} segments accounted for: "
-        f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed; "
-        f"{outcome.asked} asked, {outcome.from_ledger} from the ledger"
+        f"{_accounted(document)}; {outcome.asked} asked, {outcome.from_ledger} from the ledger"
     ]
     lines += [f"  [yellow]{escape(line)}[/]" for line in warning_lines(outcome)]
     return [*lines, *(f"  {escape(path)}" for path in document.paths)]
 
 
-def print_totals(outcomes: Sequence[Outcome], snapshot: Snapshot, seconds: float) -> None:
+def _accounted(document: Document) -> str:
+    cover = document.coverage
+    if document.kind == "translation":
+        parts = ((cover.ok, "ok"), (cover.repaired, "repaired"), (cover.kept, "kept"),
+                 (cover.failed, "doubtful"))  # fmt: skip
+        return ", ".join(f"{n} {what}" for n, what in parts)
+    done = cover.ok + cover.repaired
+    return f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"
+
+
+def print_totals(
+    outcomes: Sequence[Outcome], snapshot: Snapshot, seconds: float, words: Words
+) -> None:
     """Print what the whole run came to."""
     done = sum(not each.failed for each in outcomes)
     asked = sum(each.asked for each in outcomes)
     found = sum(each.from_ledger for each in outcomes)
     out.print(
-        f"{done} of {snapshot.sources} sources summarised in {duration(seconds)}: "
+        f"{done} of {snapshot.sources} sources {words.done} in {duration(seconds)}: "
         f"{asked} asked, {found} from the ledger; {snapshot.prompt_tokens:,} tokens read, "
         f"{snapshot.completion_tokens:,} written"
     )

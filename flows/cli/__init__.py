@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import bench, clean, doctor, inspect, pool, service, summarize, up
+from flows.cli import bench, clean, doctor, inspect, pool, service, summarize, translate, up
 from tasks.errors import PipelineError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(summarize.summarize)
+app.command()(translate.translate)
 app.command()(inspect.extract)
 app.command()(inspect.chunks)
 app.command()(inspect.stats)

@@ -5,10 +5,13 @@ Owns the names of languages in the prompts' own languages, and the telling of on
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+
+from tasks.errors import SourceError
 
 _NAMES: Mapping[str, tuple[str, str]] = {
     "ar": ("Arabic", "阿拉伯文"),
@@ -53,6 +56,22 @@ _CLOSE = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs"}, {"ms
 def base(language: str) -> str:
     """Return a language code without its region or script: zh-Hans is zh."""
     return language.lower().partition("-")[0]
+
+
+def language_code(name: str) -> str:
+    """Return the code of a language that a user names: "zh", "zh-TW", "Chinese" or "中文".
+
+    Raises:
+        SourceError: it is neither a code nor a name that is known.
+    """
+    wanted = name.strip().lower()
+    for code, names in _NAMES.items():
+        if code != "und" and wanted in (code, *(each.lower() for each in names)):
+            return code
+    if re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", wanted):
+        return wanted
+    known = ", ".join(code for code in _NAMES if code != "und")
+    raise SourceError(name, "no such language", f"Name it by its code: {known}")
 
 
 def prompt_language(language: str) -> str:

@@ -43,6 +43,8 @@ UNUSABLE = frozenset(
     }
 )  # fmt: skip
 
+LINE_CHECKS = UNUSABLE | {"figures", "protected", "glossary"}
+
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")

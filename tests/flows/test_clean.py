@@ -20,7 +20,7 @@ from flows.in_use import a_run
 from flows.server import RunningServer
 from tasks.errors import PipelineError
 from tasks.extract import Extracted
-from tasks.land import Ledger, land_summary, land_source, write_index
+from tasks.land import Ledger, land_source, land_summary, write_index
 from tasks.pool.lifecycle import PoolFiles, hold_lock
 from tasks.records import Coverage, Document, Generation, Source
 from tasks.settings import Settings

@@ -109,10 +109,11 @@ class FakeWork:
     def best(self, keys: Collection[str]) -> dict[str, Generation]:
         return {key: self.ledger[key] for key in keys if key in self.ledger}
 
-    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+    def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
         self.landed.append(reading.source.uri)
         self.open.discard(reading.source.uri)
-        return document
+        assert reading.plan is not None
+        return reading.plan.document(done)
 
     def drop(self, plan: Plan) -> None:
         self.dropped.append(plan.document_id)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from tasks import locks
 from tasks.errors import StorageError
 from tasks.extract import Extracted
-from tasks.land import index, land_summary, land_source, write_index
+from tasks.land import index, land_source, land_summary, write_index
 from tasks.land.cost import cost_of
 from tasks.land.index import entries
 from tasks.land.tables import SCHEMA_VERSION, to_frame, write_table

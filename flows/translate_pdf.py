@@ -1,0 +1,59 @@
+"""The flow `translate-pdf`: documents in; complete, checked translations and Parquet rows out."""
+
+# No `from __future__ import annotations`: Prefect reads the flow's signature to make its form.
+
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import SecretStr
+
+from flows.documents import Parameters, make_documents
+from flows.making import Translations
+from flows.rounds import WORKERS
+from tasks.generate.glossary import read_glossary
+from tasks.generate.languages import language_code
+from tasks.generate.translate import TranslationOptions
+from tasks.records import OcrMode, TranslationMode
+from tasks.settings import PROJECT_ROOT, Settings
+
+
+@flow(
+    name="translate-pdf",
+    task_runner=ThreadPoolTaskRunner(max_workers=WORKERS),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def translate_pdf(
+    sources: list[str],
+    to: str,
+    model: str | None = None,
+    glossary: str | None = None,
+    output: Literal["bilingual", "target"] = "bilingual",
+    mode: TranslationMode = "parallel",
+    again: bool = False,
+    password: SecretStr | None = None,
+    ocr: OcrMode | None = None,
+    prompt_dir: str | None = None,
+) -> State[Any]:
+    """Translate documents: every sentence accounted for, every doubt marked.
+
+    Args:
+        sources: Documents, folders or URLs; relative paths count from the project's folder.
+        to: The language to translate into: en, zh, de, …
+        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        glossary: A CSV file of terms: source, target, and perhaps a note.
+        output: Both languages side by side, or the translation alone.
+        mode: parallel, all at once; sequential tells each part the translation before it.
+        again: Ask anew what the tables already hold.
+        password: Opens encrypted PDFs. Whoever can log in to Prefect can read what is given here.
+        ocr: Which pages of PDFs are recognised: auto (those without text), always, never.
+        prompt_dir: A folder whose prompt files replace the project's.
+    """
+
+
+    def making(config: Settings) -> Translations:
+        terms = read_glossary(PROJECT_ROOT / glossary) if glossary else ()
+        return Translations(TranslationOptions(language_code(to), mode, terms), output)
+
+    return make_documents(Parameters(sources, model, again, password, ocr, prompt_dir), making)
