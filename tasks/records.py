@@ -154,10 +154,31 @@ class PromptRef:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An entry of a glossary: how a name or a term is rendered."""
+    """How a name or a term is rendered."""
 
     source: str
     target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlossaryEntry:
+    """A term as a document's translation had it: a row of the table `glossary`.
+
+    Attributes:
+        language, to: codes of the source's language and of the translation's.
+        origin: user: from the user's file; found: proposed by the model.
+        count: occurrences in the source.
+    """
+
+    document_id: str
+    source_id: str
+    uri: str
+    language: str
+    to: str
+    term: str
+    rendering: str
+    origin: Literal["user", "found"]
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

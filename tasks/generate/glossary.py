@@ -1,17 +1,35 @@
-"""Glossaries: how names and terms are rendered, as the user gives them in a CSV file.
+"""Glossaries: how names and terms are rendered throughout a document.
 
-Owns the file's form. Knows nothing of prompts.
+Owns where entries come from and which of them wins: the user's file, then what an earlier
+translation of the same document has settled, then what the model proposes for the names and terms
+that recur. Settled once, before anything is translated.
 """
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.errors import SourceError
-from tasks.records import Term
+from tasks.generate.languages import is_in
+from tasks.generate.line_checks import Pair, weight
+from tasks.generate.lines import numbered
+from tasks.generate.numbered_answer import read_numbered
+from tasks.generate.requests import RequestMaker
+from tasks.generate.terms import Candidate, candidates
+from tasks.records import Generation, Line, Request, Sampling, Segment, Term
+
+Done = Mapping[str, Generation]
 
 _HEADS = {("source", "target"), ("term", "translation"), ("原文", "译文"), ("术语", "译文")}
+_BATCH = 20  # terms of a call
+_TERM_TOKENS = 48  # of the answer for one
+_EXAMPLES = 20
+_LONGEST = 4.0  # times as long as the term, in what it says
+_SLACK = 24.0
 
 
 def read_glossary(path: Path) -> tuple[Term, ...]:
@@ -39,3 +57,102 @@ def read_glossary(path: Path) -> tuple[Term, ...]:
             raise SourceError(str(path), problem, "Write source, target, and perhaps a note")
         terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1]))
     return tuple(terms.values())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A term, where it is from, and how often it occurs."""
+
+    term: Term
+    origin: str  # "user" or "found"
+    count: int
+
+
+class Glossary:
+    """The glossary of one document's translation, as far as it is settled.
+
+    Args:
+        user: entries of the user's file.
+        settled: found for an earlier state of the document; they stay as they are, so that an edit
+            changes no other part of the translation.
+    """
+
+    def __init__(
+        self,
+        maker: RequestMaker,
+        segments: Sequence[Segment],
+        pair: Pair,
+        *,
+        user: Sequence[Term] = (),
+        settled: Sequence[Term] = (),
+    ) -> None:
+        self._pair, self._user = pair, tuple(user)
+        found = candidates(segments, pair.source) if pair.differ else []
+        self._counts = {each.text.casefold(): each.count for each in found}
+        given = {term.source.casefold() for term in user}
+        kept = {term.source.casefold(): term for term in settled}
+        self._settled = [kept[name] for each in found if (name := each.text.casefold()) in kept]
+        new = [c for c in found if c.text.casefold() not in given | kept.keys()]
+        self.requests = [
+            _request(maker, new[at : at + _BATCH]) for at in range(0, len(new), _BATCH)
+        ]
+
+    def missing(self, done: Done) -> list[Request]:
+        """Return the requests without an answer; none: entries() is settled."""
+        return [request for request in self.requests if request.key not in done]
+
+    def entries(self, done: Done) -> list[Entry]:
+        """Return the entries: the user's, the settled ones, the model's."""
+        proposed = [term for request in self.requests for term in self._proposed(request, done)]
+        given = {term.source.casefold() for term in self._user}
+        entries = [Entry(term, "user", self._count(term)) for term in self._user]
+        entries += [
+            Entry(term, "found", self._count(term))
+            for term in (*self._settled, *_agreed(proposed, self._counts))
+            if term.source.casefold() not in given
+        ]
+        return entries
+
+    def _count(self, term: Term) -> int:
+        return self._counts.get(term.source.casefold(), 0)
+
+    def _proposed(self, request: Request, done: Done) -> Iterator[Term]:
+        """Yield what an answer proposes and is fit to bind a translation."""
+        row = done[request.key]
+        truncated = row.finish_reason == "length"
+        answer = read_numbered(row.text, len(request.lines), truncated=truncated)
+        for number, text in answer.texts.items():
+            term = request.lines[number - 1].text
+            fit = number not in answer.repeated | answer.misplaced
+            if fit and text and _is_short(term, text) and is_in(text, self._pair.target):
+                yield Term(term, text.strip(" .。;；:："))
+
+
+def _request(maker: RequestMaker, found: Sequence[Candidate]) -> Request:
+    lines = tuple(Line(n, each.text, n) for n, each in enumerate(found, start=1))
+    variables = {
+        "language": maker.language,
+        "title": maker.title,
+        "context": "\n".join(each.example for each in found[:_EXAMPLES] if each.example),
+        "source": numbered([replace(line, paragraph=1) for line in lines]),
+    }
+    rendered = maker.render("glossary", variables)
+    prompt_tokens = maker.count(rendered)
+    most = min(_TERM_TOKENS * len(lines), maker.budget.n_ctx - prompt_tokens)
+    sampling = Sampling(max_tokens=most)
+    return maker.request("glossary", rendered, lines, sampling, prompt_tokens, level=0)
+
+
+def _is_short(term: str, text: str) -> bool:
+    return weight(text) <= _LONGEST * weight(term) + _SLACK
+
+
+def _agreed(terms: Iterable[Term], counts: Mapping[str, int]) -> list[Term]:
+    """Return each term once; of several renderings the one of the most occurrences."""
+    votes: dict[str, Counter[str]] = {}
+    names: dict[str, str] = {}
+    for term in terms:
+        name = term.source.casefold()
+        names.setdefault(name, term.source)
+        votes.setdefault(name, Counter())[term.target] += counts.get(name, 1)
+    return [Term(names[name], each.most_common(1)[0][0]) for name, each in votes.items()]

@@ -26,11 +26,13 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "summarize": _SHOWN | {"max_bullets"},
     "merge": _SHOWN - {"context"} | {"max_bullets", "notes"},
     "translate": _SHOWN | {"glossary", "pairs"},
+    "glossary": _SHOWN - {"section"},
 }
 _NEEDED: Mapping[str, frozenset[str]] = {
     "summarize": frozenset({"source"}),
     "merge": frozenset({"source", "notes"}),
     "translate": frozenset({"source"}),
+    "glossary": frozenset({"source"}),
 }
 
 _environment = SandboxedEnvironment(

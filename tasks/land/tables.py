@@ -2,7 +2,7 @@
 
 Owns the schemas (they follow from the records' own fields), the version in each file's
 metadata, and reading a folder of files as one table. Does not know how rows come about.
-The tables are `sources`, `segments`, `documents`, `lines` (one file a source or document) and
+The tables are `sources`, `segments`, `documents`, `lines`, `glossary` (one file a source or document) and
 `generations` (see `tasks.land.ledger`).
 """
 
@@ -22,7 +22,7 @@ import polars as pl
 
 from tasks.errors import StorageError
 from tasks.land.files import as_storage_error, storage_errors, write_atomically
-from tasks.records import Document, Generation, Segment, Source, TranslatedLine
+from tasks.records import Document, Generation, GlossaryEntry, Segment, Source, TranslatedLine
 
 SCHEMA_VERSION = 3  # raise it with any change of a table's columns
 RECORDS: Mapping[str, type] = {
@@ -31,6 +31,7 @@ RECORDS: Mapping[str, type] = {
     "generations": Generation,
     "documents": Document,
     "lines": TranslatedLine,
+    "glossary": GlossaryEntry,
 }
 REPLACES = "lectern.replaces"  # in a merged file's metadata: the names of those it holds
 _TABLE_KEY, _VERSION_KEY = "lectern.table", "lectern.schema_version"
