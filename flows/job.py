@@ -127,9 +127,7 @@ class Job:
         wanted = self._asked.intersection(keys) if self._again else keys
         rows = self._ledger.rows(wanted)
         done = {
-            key
-            for key, each in rows.items()
-            if key in self._asked or not left(each, each[0].task)
+            key for key, each in rows.items() if key in self._asked or not left(each, each[0].task)
         }
         return {key: counting(rows[key]) for key in done}
 

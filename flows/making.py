@@ -18,7 +18,7 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
 from tasks.land import land_summary, land_translation
-from tasks.land.translations import Output
+from tasks.land.translations import Output, settled_terms
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Segment, Source
 from tasks.settings import Settings
@@ -88,8 +88,11 @@ class Translations:
     def plan(
         self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
     ) -> TranslationPlan:
-        source, segments = extracted.source, extracted.segments
-        return TranslationPlan(source, segments, spec, prompts, self.options, settings)
+        source = extracted.source
+        settled = settled_terms(settings.results, source, self.options.to)
+        return TranslationPlan(
+            source, extracted.segments, spec, prompts, self.options, settings, settled
+        )
 
     def land(
         self,
@@ -102,5 +105,13 @@ class Translations:
         note: str,
     ) -> Document:
         assert isinstance(plan, TranslationPlan)
-        lines = plan.lines(done)
-        return land_translation(results, source, document, segments, lines, self.output, note=note)
+        return land_translation(
+            results,
+            source,
+            document,
+            segments,
+            plan.lines(done),
+            plan.glossary(done),
+            self.output,
+            note=note,
+        )

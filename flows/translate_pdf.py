@@ -51,7 +51,6 @@ def translate_pdf(
         prompt_dir: A folder whose prompt files replace the project's.
     """
 
-
     def making(config: Settings) -> Translations:
         terms = read_glossary(PROJECT_ROOT / glossary) if glossary else ()
         return Translations(TranslationOptions(language_code(to), mode, terms), output)

@@ -47,7 +47,8 @@ def translate(
     mode: Annotated[
         Mode,
         typer.Option(
-            "--mode", metavar="NAME",
+            "--mode",
+            metavar="NAME",
             help="parallel: all at once; sequential: each part is told the translation before it.",
         ),
     ] = Mode.parallel,

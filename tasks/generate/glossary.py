@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from tasks.errors import SourceError
 from tasks.generate.languages import is_in
@@ -64,7 +65,7 @@ class Entry:
     """A term, where it is from, and how often it occurs."""
 
     term: Term
-    origin: str  # "user" or "found"
+    origin: Literal["user", "found"]
     count: int
 
 

@@ -165,4 +165,9 @@ def _unquoted(source: str, text: str) -> Counter[str]:
 
 
 def is_rendered(term: Term, text: str) -> bool:
-    return term.target.casefold() in text.casefold()
+    """Tell whether a text has a term's rendering; its words may be inflected."""
+    target, folded = term.target.casefold(), text.casefold()
+    if target in folded:
+        return True
+    stems = [word[: max(4, len(word) - 3)] for word in _WORD.findall(target)]
+    return bool(stems) and not _IDEOGRAPHS.search(target) and all(s in folded for s in stems)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import PurePath
 
@@ -19,8 +19,10 @@ from tasks.chunk import chunk_segments
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.flaws import Flaw, line_flaws
 from tasks.generate.foresight import Foreseen
+from tasks.generate.glossary import Glossary
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
 from tasks.generate.languages import base
+from tasks.generate.line_checks import Pair
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.protected import (
     is_code,
@@ -38,6 +40,7 @@ from tasks.records import (
     Coverage,
     Document,
     Generation,
+    GlossaryEntry,
     LineStatus,
     Request,
     Segment,
@@ -50,6 +53,7 @@ from tasks.settings import Settings
 
 Done = Mapping[str, Generation]
 
+_LINE_TOKENS = 6
 _PAIRS = 3  # lines of the chunk before, in sequential mode
 _SPACELESS = frozenset({"zh", "ja", "th"})  # languages that put no space between sentences
 _WORST: tuple[LineStatus, ...] = ("ok", "repaired", "failed", "kept")
@@ -85,8 +89,23 @@ def kept_by_rule(segment: Segment) -> str:
     return next((name for name, applies in _RULES if applies(segment.text)), "")
 
 
+@dataclass(frozen=True)
+class _Packed:
+    """The chunks, and what makes their requests."""
+
+    requests: TranslationRequests
+    chunks: list[Chunk]
+
+    @cached_property
+    def sections(self) -> list[list[Chunk]]:
+        return [list(each) for _, each in groupby(self.chunks, key=lambda each: each.heading_path)]
+
+
 class TranslationPlan:
     """The calls that a translation takes, as far as the answers so far let it be known.
+
+    Args:
+        settled: the glossary of an earlier translation of this document.
 
     Raises:
         PromptError: the budget is too small for this document's prompts.
@@ -100,6 +119,7 @@ class TranslationPlan:
         prompts: PromptLibrary,
         options: TranslationOptions,
         settings: Settings,
+        settled: Sequence[Term] = (),
     ) -> None:
         self._source, self._options, self._model = source, options, spec.name
         self._segments = {segment.n: segment for segment in segments}
@@ -108,22 +128,53 @@ class TranslationPlan:
         budget = Budget.of(spec, settings).for_translation()
         identity = model_identity(spec, settings)
         maker = RequestMaker(source, spec, prompts, budget, options.to, self._title, identity)
-        self._requests = TranslationRequests(maker, options.glossary)
+        self._maker = maker
         self._made_by = [identity, prompts.hash("translate"), asdict(budget)]
-        self.chunks = chunk_segments(
-            replace(source, title=self._title),
-            [segment for segment in segments if segment.n not in self._kept],
-            self._requests.chunk_tokens,
-            max_prompt_tokens=budget.max_prompt_tokens,
-            max_lines=budget.max_lines,
-            line_tokens=maker.tokens,
-            max_line_tokens=budget.max_line_tokens,
-        )
-        self._sections = [
-            list(chunks) for _, chunks in groupby(self.chunks, key=lambda each: each.heading_path)
-        ]
+        self._shown = [segment for segment in segments if segment.n not in self._kept]
+        pair = Pair(source.language, options.to)
+        self._glossary = Glossary(maker, self._shown, pair, user=options.glossary, settled=settled)
+        self._packed: _Packed | None = None
         self._ended: dict[int, Climb] = {}
         self._judged: dict[tuple[str, int], list[Judged]] = {}
+
+    def chunks(self, done: Done) -> list[Chunk]:
+        """Return what is translated together, once the glossary is settled."""
+        return self._pack(done).chunks
+
+    def glossary(self, done: Done) -> list[GlossaryEntry]:
+        """Return the glossary, once it is settled."""
+        return [
+            GlossaryEntry(
+                document_id=self.document_id,
+                source_id=self._source.source_id,
+                uri=self._source.uri,
+                language=self._source.language,
+                to=self._options.to,
+                term=entry.term.source,
+                rendering=entry.term.target,
+                origin=entry.origin,
+                count=entry.count,
+            )
+            for entry in self._glossary.entries(done)
+        ]
+
+    def _pack(self, done: Done) -> _Packed:
+        """Return the chunks: what of the glossary occurs in one takes room in its prompt."""
+        if self._packed is None:
+            terms = [entry.term for entry in self._glossary.entries(done)]
+            requests = TranslationRequests(self._maker, terms)
+            budget = self._maker.budget
+            chunks = chunk_segments(
+                replace(self._source, title=self._title),
+                self._shown,
+                requests.chunk_tokens,
+                max_prompt_tokens=budget.max_prompt_tokens,
+                max_lines=budget.max_lines,
+                line_tokens=self._maker.tokens,
+                max_line_tokens=budget.max_line_tokens,
+            )
+            self._packed = _Packed(requests, chunks)
+        return self._packed
 
     def requests(self, done: Done) -> list[Request]:
         """Return what can be asked now and is not done; nothing: the translation is complete.
@@ -131,18 +182,28 @@ class TranslationPlan:
         Args:
             done: the row that counts for each key that needs no further call.
         """
+        if missing := self._glossary.missing(done):
+            return missing
         # Passages that repeat word for word make the same request: it is asked once.
         missing = (request for state in self._climbs(done) for request in state.missing)
         return list({request.key: request for request in missing}.values())
 
     def foreseen(self, done: Done) -> Foreseen:
         """Return what follows the requests that can be made now; failures can't be foreseen."""
+        if self._glossary.missing(done):
+            return self._guessed()
         reached = sum(1 for _ in self._climbs(done))
-        if reached == len(self.chunks):
-            return Foreseen()
-        sizes = [chunk.prompt_tokens for chunk in self.chunks]
+        sizes = [chunk.prompt_tokens for chunk in self.chunks(done)]
         n_left = len(sizes) - reached
+        if not n_left:
+            return Foreseen()
         return Foreseen(n_left, n_left * sum(sizes) // len(sizes))
+
+    def _guessed(self) -> Foreseen:
+        """Return about the calls that the whole text takes."""
+        tokens = sum(self._maker.tokens(segment.text) + _LINE_TOKENS for segment in self._shown)
+        most = self._maker.budget.max_prompt_tokens
+        return Foreseen(max(1, 2 * tokens // most), 2 * tokens)
 
     def flaws(self, done: Done) -> list[Flaw]:
         """Return what the finished translation suffers from."""
@@ -174,7 +235,7 @@ class TranslationPlan:
     def lines(self, done: Done) -> list[TranslatedLine]:
         """Return every segment of the document and how it ended, in order."""
         parts: dict[int, list[tuple[str, LineResult]]] = {}
-        for chunk, state in zip(self.chunks, self._climbs(done), strict=True):
+        for chunk, state in zip(self.chunks(done), self._climbs(done), strict=True):
             for position, line in enumerate(chunk.lines):
                 parts.setdefault(line.n, []).append((line.text, state.lines[position]))
         return [
@@ -209,7 +270,7 @@ class TranslationPlan:
 
     def _climbs(self, done: Done) -> Iterator[Climb]:
         """Yield how far each chunk is, as far as their requests can be made."""
-        for section in self._sections:
+        for section in self._pack(done).sections:
             pairs: tuple[Preceding, ...] = ()
             for chunk in section:
                 state = self._climb(chunk, pairs, done)
@@ -222,7 +283,7 @@ class TranslationPlan:
     def _climb(self, chunk: Chunk, pairs: Sequence[Preceding], done: Done) -> Climb:
         known = self._ended.get(chunk.index)
         if known is None:
-            ask = partial(self._requests.ask, chunk, pairs=pairs)
+            ask = partial(self._pack(done).requests.ask, chunk, pairs=pairs)
             known = climb(len(chunk.lines), done, ask, self._judge)
             if not known.missing:
                 self._ended[chunk.index] = known

@@ -6,23 +6,26 @@ know how a translation is made.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
+
+import polars as pl
 
 from tasks.land.books import epub_of
 from tasks.land.documents import land_files
 from tasks.land.labels import Labels, labels
 from tasks.land.rendering import render
-from tasks.land.tables import to_frame, write_table
+from tasks.land.tables import collect, to_frame, write_table
 from tasks.land.view import PageLink, incomplete_warnings
 from tasks.naming import file_name, link, model_name
-from tasks.records import Document, Segment, Source, TranslatedLine
+from tasks.records import Document, GlossaryEntry, Segment, Source, Term, TranslatedLine
 
 Output = Literal["bilingual", "target"]
-TABLE = "lines"
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi"})
 _SPACELESS = frozenset({"zh", "ja", "th"})
 _DEEPEST = 6  # heading in HTML and Markdown
@@ -84,6 +87,7 @@ def land_translation(
     document: Document,
     segments: Sequence[Segment],
     lines: Sequence[TranslatedLine],
+    glossary: Sequence[GlossaryEntry],
     output: Output,
     *,
     note: str = "",
@@ -103,9 +107,38 @@ def land_translation(
     files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
     if book := epub_of(files["translation.html"], document.document_id):
         files["translation.epub"] = book
-    # The lines first: a document in the table has its lines in theirs.
-    write_table(results / TABLE / f"{document.document_id}.parquet", TABLE, to_frame(TABLE, lines))
+    if glossary:
+        files["glossary.csv"] = _csv(glossary)
+    # These first: a document in the table has its lines and its glossary in theirs.
+    for table, rows in (("lines", lines), ("glossary", glossary)):
+        write_table(
+            results / table / f"{document.document_id}.parquet", table, to_frame(table, rows)
+        )
     return land_files(results, document, files)
+
+
+def settled_terms(results: Path, source: Source, to: str) -> list[Term]:
+    """Return what was found for earlier translations of what stands at a source's place.
+
+    Raises:
+        StorageError: the table can't be read.
+    """
+
+    def query(rows: pl.LazyFrame) -> pl.LazyFrame:
+        same = (pl.col("uri") == source.uri) & (pl.col("to") == to) & (pl.col("origin") == "found")
+        return rows.filter(same).select("term", "rendering").unique("term", maintain_order=True)
+
+    rows = collect(results, "glossary", query).iter_rows()
+    return [Term(term, rendering) for term, rendering in rows]
+
+
+def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
+    """Return a glossary in the form that --glossary takes, for the next document of a series."""
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("source", "target", "note"))
+    writer.writerows((each.term, each.rendering, each.origin) for each in glossary)
+    return text.getvalue().encode()
 
 
 def translation_view(
