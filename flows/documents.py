@@ -7,7 +7,6 @@ they run in `flows.rounds`, what the run's page shows in `flows.artifacts`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -21,13 +20,13 @@ from pydantic import SecretStr
 from flows.artifacts import CancelledRun, RunPage
 from flows.asking import Asker
 from flows.in_use import a_run
-from flows.job import Job
+from flows.intake import Intake
+from flows.job import Job, prompt_library
 from flows.making import Making
-from flows.progress import Progress, watcher
+from flows.progress import Progress, Watcher, watcher
 from flows.rounds import Future, Outcome, Reading, Rounds
 from flows.words import Words
-from tasks.errors import PipelineError, SourceError
-from tasks.extract import find_sources
+from tasks.errors import PipelineError
 from tasks.land import statistics
 from tasks.pool.models import absolute_name
 from tasks.pool.spec import load_spec
@@ -40,7 +39,6 @@ from tasks.settings import PROJECT_ROOT, Settings, settings
 class Parameters:
     """What the flows that make documents have in common; their docstrings explain them."""
 
-    sources: Sequence[str]
     model: str | None = None
     again: bool = False
     password: SecretStr | None = None
@@ -48,24 +46,34 @@ class Parameters:
     prompt_dir: str | None = None
 
 
-def make_documents(parameters: Parameters, making: Callable[[Settings], Making]) -> State[Any]:
+def make_documents(
+    parameters: Parameters,
+    making: Callable[[Settings], Making],
+    intake: Callable[[Making], Intake],
+) -> State[Any]:
     """Make a document of each source, and return the state in which the run ends.
 
     Args:
         making: returns what is made.
+        intake: returns where the sources are from.
     """
     config = settings()
     with RunPage(str(flow_run.id), watcher.get()) as page:
         try:
             made = making(config)
-            uris = _find(parameters.sources, config.results)
+            taken = intake(made)
             name = absolute_name(parameters.model or config.model, PROJECT_ROOT)
             spec = load_spec(name, config, page.fetched)
             page.note(spec.note)
+            folder = PROJECT_ROOT / parameters.prompt_dir if parameters.prompt_dir else None
+            prompts = prompt_library(config, folder)
+            uris = taken.uris(config, spec, prompts)
+            if not uris:
+                return Completed(message="Nothing new.")
             progress = Progress(len(uris))
             # Of all batches together, and of one: as many again wait as are answered.
             at_once = 2 * tuning_for(config, spec.identity).n_seq_max
-            password, prompts = parameters.password, parameters.prompt_dir
+            password = parameters.password
             with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
                 job = Job(
                     config,
@@ -76,17 +84,37 @@ def make_documents(parameters: Parameters, making: Callable[[Settings], Making])
                     again=parameters.again,
                     password=password.get_secret_value() if password else None,
                     ocr=parameters.ocr,
-                    prompt_dir=PROJECT_ROOT / prompts if prompts else None,
+                    prompts=prompts,
                     flow_run_id=page.flow_run_id,
                 )
                 with job:
-                    outcomes = Rounds(uris, _TaskRuns(job), progress, page, batch=at_once).run()
+                    rounds = Rounds(
+                        uris,
+                        _TaskRuns(job),
+                        progress,
+                        _Noted(page, taken),
+                        batch=at_once,
+                        go_on=taken.go_on,
+                    )
+                    outcomes = rounds.run()
         except PipelineError as error:
             return Failed(message=str(error))
         except (CancelledRun, KeyboardInterrupt, TerminationSignal):
             return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
         page.end(outcomes, statistics(config.results, page.flow_run_id))
-        return _state(outcomes, made.words)
+        return _state(outcomes, made.words, len(rounds.left))
+
+
+class _Noted(Watcher):
+    """The run's page, and the intake, which hears of each source as it ends."""
+
+    def __init__(self, page: RunPage, intake: Intake) -> None:
+        self.show = page.show  # type: ignore[method-assign]
+        self._page, self._intake = page, intake
+
+    def ended(self, outcome: Outcome) -> None:
+        self._intake.ended(outcome)
+        self._page.ended(outcome)
 
 
 class _TaskRuns:
@@ -116,14 +144,7 @@ def _ask(label: str, work: Callable[[str], None]) -> None:
     work(str(task_run.id))
 
 
-def _find(sources: Sequence[str], results: Path) -> list[str]:
-    uris = find_sources(sources, PROJECT_ROOT, results)
-    if not uris:
-        raise SourceError(", ".join(sources) or "sources", "no document is there", "Name documents")
-    return uris
-
-
-def _state(outcomes: Sequence[Outcome], words: Words) -> State[Any]:
+def _state(outcomes: Sequence[Outcome], words: Words, n_left: int) -> State[Any]:
     failed = [each for each in outcomes if each.failed]
     done = len(outcomes) - len(failed)
     message = words.count(done)
@@ -131,7 +152,9 @@ def _state(outcomes: Sequence[Outcome], words: Words) -> State[Any]:
         message += f", {len(warned)} of them with warnings"
     if failed:
         message += f", {len(failed)} {'source' if len(failed) == 1 else 'sources'} failed"
-    if not done:
+    if n_left:
+        message += f", {n_left} left for the next time"
+    if failed and not done:
         return Failed(message=f"{message}: {failed[0].error}")
     name = "Completed with warnings" if failed or warned else "Completed"
     return Completed(name=name, message=message)

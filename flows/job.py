@@ -56,14 +56,14 @@ class Job:
         again: bool = False,
         password: str | None = None,
         ocr: OcrMode | None = None,
-        prompt_dir: Path | None = None,
+        prompts: PromptLibrary | None = None,
         flow_run_id: str = "",
     ) -> None:
         self._settings, self._spec, self._making = settings, spec, making
         self._asker, self._progress = asker, progress
         self._again, self._password, self._flow_run_id = again, password, flow_run_id
         self._ocr: OcrMode | None = ocr
-        self._prompts = prompt_library(settings, prompt_dir)
+        self._prompts = prompts or prompt_library(settings)
         self._ledger = Ledger(settings.results)
         self._over = threading.Event()
         self._claims = Claims(settings.home)
@@ -199,6 +199,6 @@ class Job:
             log.warning("the index is not up to date: %s", error)
 
 
-def prompt_library(settings: Settings, prompt_dir: Path | None) -> PromptLibrary:
+def prompt_library(settings: Settings, prompt_dir: Path | None = None) -> PromptLibrary:
     """Return the project's prompts, with those in the user's folder before them."""
     return PromptLibrary([settings.prompts, *([prompt_dir] if prompt_dir else [])])

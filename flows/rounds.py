@@ -147,6 +147,7 @@ class Rounds:
         watcher: hears of each source as it ends, and sees the progress about once a second,
             both in the thread that calls `run`.
         batch: the least number of requests in a batch, as long as there are that many.
+        go_on: asked before anything is begun; once it says no, what is under way is the last.
     """
 
     def __init__(
@@ -157,9 +158,10 @@ class Rounds:
         watcher: Watcher,
         *,
         batch: int = 16,
+        go_on: Callable[[], bool] = lambda: True,
     ) -> None:
         self._work, self._progress, self._watcher = work, progress, watcher
-        self._batch = batch
+        self._batch, self._go_on = batch, go_on
         self._unread = deque(enumerate(uris))
         self._reading: dict[Future, tuple[int, str]] = {}
         self._asking: dict[Future, list[_Ready]] = {}
@@ -189,8 +191,17 @@ class Rounds:
         self._watcher.show(self._progress.snapshot())
         return [self._outcomes[order] for order in sorted(self._outcomes)]
 
+    @property
+    def left(self) -> list[str]:
+        """The uris of sources that were not come to, or not through with, when run() ended."""
+        begun = [*self._open, *self._aside]
+        left = [*self._unread, *((each.order, each.uri) for each in begun)]
+        return [uri for _, uri in sorted(left)]
+
     def _start_work(self) -> bool:
         """Hand out what can be started; return whether anything is under way."""
+        if not self._go_on():
+            return bool(self._reading or self._asking)
         self._take_up()
         while self._may_read():
             order, uri = self._unread.popleft()

@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import SecretStr
 
 from flows.documents import Parameters, make_documents
+from flows.intake import Named
 from flows.making import Summaries
 from flows.rounds import WORKERS
 from tasks.generate.summarize import SummaryOptions
@@ -44,8 +45,9 @@ def summarize_pdf(
         prompt_dir: A folder whose prompt files replace the project's.
     """
     return make_documents(
-        Parameters(sources, model, again, password, ocr, prompt_dir),
+        Parameters(model, again, password, ocr, prompt_dir),
         lambda config: Summaries(
             SummaryOptions(language=language or config.language, length=length)
         ),
+        lambda _made: Named(sources),
     )

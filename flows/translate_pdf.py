@@ -10,13 +10,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import SecretStr
 
 from flows.documents import Parameters, make_documents
-from flows.making import Translations
+from flows.intake import Named
 from flows.rounds import WORKERS
-from tasks.generate.glossary import read_glossary
-from tasks.generate.languages import language_code
-from tasks.generate.translate import TranslationOptions
+from flows.translating import translations
 from tasks.records import OcrMode, TranslationMode
-from tasks.settings import PROJECT_ROOT, Settings
 
 
 @flow(
@@ -50,9 +47,8 @@ def translate_pdf(
         ocr: Which pages of PDFs are recognised: auto (those without text), always, never.
         prompt_dir: A folder whose prompt files replace the project's.
     """
-
-    def making(config: Settings) -> Translations:
-        terms = read_glossary(PROJECT_ROOT / glossary) if glossary else ()
-        return Translations(TranslationOptions(language_code(to), mode, terms), output)
-
-    return make_documents(Parameters(sources, model, again, password, ocr, prompt_dir), making)
+    return make_documents(
+        Parameters(model, again, password, ocr, prompt_dir),
+        lambda _config: translations(to, mode, glossary, output),
+        lambda _made: Named(sources),
+    )

@@ -353,6 +353,26 @@ class TranslatedLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEntry:
+    """What became of a file of the inbox: a row of the table `inbox`.
+
+    Attributes:
+        content: hex sha256 of the file.
+        made_by: hex sha256 of what it was translated with: the model, the prompts, the options. With
+            another of these the file is new.
+        status: as of a source; partial: with warnings.
+        ended_at: UTC.
+    """
+
+    content: str
+    made_by: str
+    uri: str
+    status: SourceStatus
+    error: str = ""
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """A finished summary or translation: a row of the `documents` table and the files beside it.
 

@@ -22,7 +22,15 @@ import polars as pl
 
 from tasks.errors import StorageError
 from tasks.land.files import as_storage_error, storage_errors, write_atomically
-from tasks.records import Document, Generation, GlossaryEntry, Segment, Source, TranslatedLine
+from tasks.records import (
+    Document,
+    Generation,
+    GlossaryEntry,
+    InboxEntry,
+    Segment,
+    Source,
+    TranslatedLine,
+)
 
 SCHEMA_VERSION = 3  # raise it with any change of a table's columns
 RECORDS: Mapping[str, type] = {
@@ -32,6 +40,7 @@ RECORDS: Mapping[str, type] = {
     "documents": Document,
     "lines": TranslatedLine,
     "glossary": GlossaryEntry,
+    "inbox": InboxEntry,
 }
 REPLACES = "lectern.replaces"  # in a merged file's metadata: the names of those it holds
 _TABLE_KEY, _VERSION_KEY = "lectern.table", "lectern.schema_version"
