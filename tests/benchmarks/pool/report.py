@@ -30,7 +30,7 @@ _OURS = (POOL, LOOKUP)
 Row = tuple[str, ...]
 _SEEN_HEAD = ("batch", "peer", "", "median", "spread")
 _SAMPLES_HEAD = ("", "median s", "spread", "quarters", "tokens/s", "pool: times as fast")
-_GOALS_HEAD = ("figure", "median", "spread", "goal", "met")
+_GOALS_HEAD = ("figure", "median", "spread", "llama.cpp's limit", "goal", "met")
 
 
 class Report:
@@ -175,7 +175,8 @@ def _goal_row(figure: Figure) -> Row:
     if not figure.is_clear:
         met += ", but not in every round" if figure.met else ", but in some rounds"
     ends = f"{value.low:.3g} to {value.high:.3g}"
-    return goal.name, f"{value.median:.3g}", ends, f"{goal.bound} {goal.goal:g}", met
+    ceiling = "" if figure.ceiling is None else f"{figure.ceiling:.3g}"
+    return goal.name, f"{value.median:.3g}", ends, ceiling, f"{goal.bound} {goal.goal:g}", met
 
 
 def _disturbances(measured: Sequence[Sequence[Round]]) -> Iterator[str]:
