@@ -7,7 +7,6 @@ and how is the worker's business (tasks.pool.serving), and tasks.pool.quantizati
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -35,7 +34,7 @@ from tasks.pool.protocol import (
 )
 from tasks.pool.spec import ModelSpec
 from tasks.pool.tuning import Rates, Tuning, default_tuning, free_fields, keep, worker_config
-from tasks.pool.worker_process import WORKER_COMMAND, WORKER_ENVIRONMENT
+from tasks.pool.worker_process import WORKER_COMMAND, worker_environment
 from tasks.settings import Settings
 
 _COMMAND = (sys.executable, "-m", "tasks.pool.quantization_child")
@@ -235,7 +234,7 @@ def _child(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes
             stdin=pipe,
             stdout=pipe,
             stderr=said,
-            env={**WORKER_ENVIRONMENT, **os.environ},
+            env=worker_environment(),
             start_new_session=True,  # Ctrl-C is ours; it ends with its pipe
         ) as child,
     ):

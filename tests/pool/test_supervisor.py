@@ -19,6 +19,7 @@ from support.fake_worker import DIE, DIE_ONCE, ECHO, HOLD
 
 from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
 from tasks.pool.supervisor import BusyError, PoolModel, Restarted, Supervisor, Ticket
+from tasks.pool.worker_process import worker_environment
 
 COMMAND = (sys.executable, str(Path(fake_worker.__file__)))
 
@@ -338,3 +339,16 @@ def test_what_kills_two_workers_is_refused_by_its_number() -> None:
         )
 
     scenario(body)
+
+
+def test_threads_wait_as_the_user_has_set_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else in a way that suits quiet machines and busy ones."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    ours = worker_environment()
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    theirs = worker_environment()
+
+    assert (ours["OMP_WAIT_POLICY"], ours["GOMP_SPINCOUNT"]) == ("passive", "1000")
+    assert theirs["OMP_WAIT_POLICY"] == "active"
+    assert "GOMP_SPINCOUNT" not in theirs

@@ -99,7 +99,7 @@ FULL: tuple[Scenario, ...] = (
     _batch("translate", HALF_B, "Q4_0", 16),
     _batch("mixed", HALF_B, "Q4_0", 16),
     _batch("summarise", ONE_AND_HALF_B, "Q4_0", 8),
-    _batch("translate", ONE_AND_HALF_B, "Q4_0", 8),
+    _batch("translate", ONE_AND_HALF_B, "Q4_0", 4),
     _batch("summarise", HALF_B, "Q4_K_M", 16),
     _batch("summarise", ONE_AND_HALF_B, "Q4_K_M", 8),
     _speculation("copy", _COPIED, 1),

@@ -6,7 +6,6 @@ peers get the same as flags.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from tasks.pool.models import ModelFiles, identify
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.spec import load_spec
 from tasks.pool.tuning import Tuning, kept
+from tasks.pool.worker_process import worker_environment
 from tasks.settings import Settings
 
 from .places import Places
@@ -28,12 +28,7 @@ Switch = Literal["on", "off", "auto"]
 
 @dataclass(frozen=True)
 class Tuned:
-    """Settings of a context.
-
-    Attributes:
-        waiting: OMP_WAIT_POLICY, how threads wait for each other: passive ones lose little where
-            others want the processor too.
-    """
+    """Settings of a context."""
 
     n_seq_max: int
     n_batch: int
@@ -42,7 +37,6 @@ class Tuned:
     n_threads_batch: int
     flash_attn: Switch
     kv_unified: bool
-    waiting: Literal["active", "passive"]
 
     def flags(self) -> list[str]:
         """Return llama.cpp's flags but for the number of sequences, which its tools name apart."""
@@ -62,7 +56,7 @@ class Tuned:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that computes with these settings."""
-        return {**os.environ, "OMP_WAIT_POLICY": self.waiting}
+        return worker_environment()
 
 
 def find_best(model: Path, places: Places, n_ctx: int) -> None:
@@ -101,5 +95,4 @@ def pool_settings(model: Path, places: Places, n_ctx: int) -> Tuned:
         n_threads_batch=batch,
         flash_attn=flash_attn,
         kv_unified=tuning.kv_unified,
-        waiting="passive",
     )
