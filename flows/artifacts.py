@@ -38,10 +38,12 @@ from flows.rounds import Outcome
 from flows.run_state import StateName
 from flows.run_tables import (
     Row,
+    accounted_for,
     as_markdown,
     coverage_table,
     failure_table,
     latency_table,
+    of_translations,
     token_table,
     warning_lines,
 )
@@ -57,6 +59,11 @@ _PATIENCE = 4  # pauses to what an update takes
 _COVERAGE = (
     "What became of each source's segments (left out: by rule, such as tables of contents), and of "
     "its calls of the model (known: answered before, so not asked)."
+)
+_TRANSLATED = (
+    "What became of each source's segments (ok: at once; repaired: asked again; kept: not to be "
+    "translated, or the source's words since no answer could be shown; failed: shown, marked as "
+    "doubtful), and of its calls of the model (known: answered before, so not asked)."
 )
 _TOKENS = "Calls of the model, their tokens (cached: of the prompt's), and tokens a second."
 _FILE_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\(file:[^)]*\)")
@@ -181,7 +188,9 @@ def for_a_web_page(summary: str, places: Sequence[str]) -> str:
 
 def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
     """Show how each source ended, what failed, and what the run cost."""
-    _table("coverage", _COVERAGE, coverage_table(outcomes))
+    is_translated = of_translations(outcomes)
+    about = f"{_TRANSLATED} {accounted_for(outcomes)}." if is_translated else _COVERAGE
+    _table("coverage", about, coverage_table(outcomes))
     _table("failures", "What failed or was left out, and what to do.", failure_table(outcomes))
     if statistics.calls:
         _table("tokens", _TOKENS, token_table(statistics))

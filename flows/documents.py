@@ -4,6 +4,8 @@ Thin: which jobs there are stands in `flows.job`, what they make in `flows.makin
 they run in `flows.rounds`, what the run's page shows in `flows.artifacts`.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,14 +27,19 @@ from flows.job import Job, prompt_library
 from flows.making import Making
 from flows.progress import Progress, Watcher, watcher
 from flows.rounds import Future, Outcome, Reading, Rounds
+from flows.run_tables import accounted_for, of_translations
 from flows.words import Words
 from tasks.errors import PipelineError
+from tasks.generate.budget import model_identity
+from tasks.generate.prompts import PromptLibrary
 from tasks.land import statistics
 from tasks.pool.models import absolute_name
-from tasks.pool.spec import load_spec
+from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.tuning import tuning_for
 from tasks.records import OcrMode, Request
 from tasks.settings import PROJECT_ROOT, Settings, settings
+
+_NOTHING_NEW = "Nothing new."
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ class Parameters:
 def make_documents(
     parameters: Parameters,
     making: Callable[[Settings], Making],
-    intake: Callable[[Making], Intake],
+    intake: Callable[[], Intake],
 ) -> State[Any]:
     """Make a document of each source, and return the state in which the run ends.
 
@@ -60,16 +67,18 @@ def make_documents(
     config = settings()
     with RunPage(str(flow_run.id), watcher.get()) as page:
         try:
+            taken = intake()
+            if taken.is_empty(config):
+                return Completed(message=_NOTHING_NEW)
             made = making(config)
-            taken = intake(made)
             name = absolute_name(parameters.model or config.model, PROJECT_ROOT)
             spec = load_spec(name, config, page.fetched)
             page.note(spec.note)
             folder = PROJECT_ROOT / parameters.prompt_dir if parameters.prompt_dir else None
             prompts = prompt_library(config, folder)
-            uris = taken.uris(config, spec, prompts)
+            uris = taken.uris(config, _made_by(made, spec, prompts, config), made.language)
             if not uris:
-                return Completed(message="Nothing new.")
+                return Completed(message=_NOTHING_NEW)
             progress = Progress(len(uris))
             # Of all batches together, and of one: as many again wait as are answered.
             at_once = 2 * tuning_for(config, spec.identity).n_seq_max
@@ -103,6 +112,13 @@ def make_documents(
             return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
         page.end(outcomes, statistics(config.results, page.flow_run_id))
         return _state(outcomes, made.words, len(rounds.left))
+
+
+def _made_by(making: Making, spec: ModelSpec, prompts: PromptLibrary, settings: Settings) -> str:
+    """Return the hash of what determines a document besides its source."""
+    hashes = [prompts.hash(name) for name in making.prompts]
+    work = [model_identity(spec, settings), *hashes, repr(making)]
+    return hashlib.sha256(json.dumps(work).encode()).hexdigest()
 
 
 class _Noted(Watcher):
@@ -152,6 +168,8 @@ def _state(outcomes: Sequence[Outcome], words: Words, n_left: int) -> State[Any]
         message += f", {len(warned)} of them with warnings"
     if failed:
         message += f", {len(failed)} {'source' if len(failed) == 1 else 'sources'} failed"
+    if of_translations(outcomes):
+        message += f"; {accounted_for(outcomes)}"
     if n_left:
         message += f", {n_left} left for the next time"
     if failed and not done:

@@ -5,8 +5,6 @@ Two kinds: what the user names, and what is new in an inbox. Knows nothing of Pr
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,21 +16,25 @@ from flows.rounds import Outcome
 from tasks.errors import SourceError
 from tasks.extract import find_sources
 from tasks.extract.sources import documents_below
-from tasks.generate.budget import model_identity
-from tasks.generate.prompts import PromptLibrary
+from tasks.land.documents import landed_paths
 from tasks.land.inbox import NewFile, land_entry, new_files
 from tasks.naming import uri_of
-from tasks.pool.spec import ModelSpec
 from tasks.records import InboxEntry
 from tasks.settings import PROJECT_ROOT, Settings
+
+INBOX = PROJECT_ROOT / "data" / "inbox"  # it is made where it is not
 
 log = logging.getLogger(__name__)
 
 
 class Intake(Protocol):
-    """One of the two."""
+    """One of the two.
 
-    def uris(self, settings: Settings, spec: ModelSpec, prompts: PromptLibrary) -> list[str]: ...
+    `uris` is told what determines the documents (see tasks.records.InboxEntry) and their language.
+    """
+
+    def is_empty(self, settings: Settings) -> bool: ...  # before any model is looked for
+    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]: ...
     def ended(self, outcome: Outcome) -> None: ...
     def go_on(self) -> bool: ...
 
@@ -43,8 +45,12 @@ class Named:
 
     sources: Sequence[str]
 
-    def uris(self, settings: Settings, spec: ModelSpec, prompts: PromptLibrary) -> list[str]:
-        uris = find_sources(self.sources, PROJECT_ROOT, settings.results)
+    def is_empty(self, settings: Settings) -> bool:
+        return False
+
+    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]:
+        written = landed_paths(settings.results)
+        uris = find_sources(self.sources, PROJECT_ROOT, settings.results, written)
         if not uris:
             what = ", ".join(self.sources) or "sources"
             raise SourceError(what, "no document is there", "Name documents")
@@ -62,31 +68,33 @@ class Inbox:
     """What is new in a folder, by content, until a stated hour.
 
     Args:
-        options: what else a translation is determined by, as text.
         until: when the last piece of work is begun; None: never.
         again: take in also what failed before.
     """
 
     folder: Path
-    options: str
     until: datetime | None = None
     again: bool = False
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
     _files: dict[str, NewFile] = field(default_factory=dict, init=False)
     _made_by: str = field(default="", init=False)
+    _language: str = field(default="", init=False)
     _results: Path = field(default=Path(), init=False)
 
-    def uris(self, settings: Settings, spec: ModelSpec, prompts: PromptLibrary) -> list[str]:
+    def is_empty(self, settings: Settings) -> bool:
+        if self.folder == INBOX:
+            INBOX.mkdir(parents=True, exist_ok=True)
         if not self.folder.is_dir():
-            raise SourceError(str(self.folder), "there is no such folder", "Make it, or name another")
-        prompt_hashes = [prompts.hash(name) for name in ("translate", "glossary")]
-        made_by = [model_identity(spec, settings), *prompt_hashes, self.options]
-        self._made_by = hashlib.sha256(json.dumps(made_by).encode()).hexdigest()
-        self._results = settings.results
+            remedy = "Make it, or name another"
+            raise SourceError(str(self.folder), "there is no such folder", remedy)
+        return next(documents_below(self.folder, settings.results), None) is None
+
+    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]:
+        self._made_by, self._language, self._results = made_by, language, settings.results
         paths = list(documents_below(self.folder, settings.results))
-        new, unsettled = new_files(settings.results, paths, self._made_by, again=self.again)
+        new, unsettled = new_files(settings.results, paths, made_by, language, again=self.again)
         for path in unsettled:
-            log.info("%s: still being written; it is left for the next time", path)
+            log.warning("%s: still being written; it is left for the next time", path)
         self._files = {uri_of(each.path.absolute()): each for each in new}
         return list(self._files)
 
@@ -100,6 +108,7 @@ class Inbox:
             InboxEntry(
                 content=file.content,
                 made_by=self._made_by,
+                language=self._language,
                 uri=outcome.uri,
                 status=status,
                 error=outcome.error,
@@ -118,7 +127,7 @@ def next_time(clock: str, now: datetime) -> datetime:
         SourceError: it is no time.
     """
     try:
-        at = datetime.strptime(clock, "%H:%M")  # noqa: DTZ007 - a time of day
+        at = datetime.strptime(clock, "%H:%M")
     except ValueError as error:
         raise SourceError(clock, "it is no time of day", "Write it as 06:30") from error
     found = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)

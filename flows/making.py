@@ -7,13 +7,15 @@ or the ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from flows.rounds import Plan
 from flows.words import WORDS, Words
 from tasks.extract import Extracted
+from tasks.generate.budget import model_identity
+from tasks.generate.glossary import made_by
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
@@ -25,9 +27,18 @@ from tasks.settings import Settings
 
 
 class Making(Protocol):
-    """One of the two."""
+    """One of the two.
+
+    Attributes:
+        prompts: the names of those that it is made with.
+        language: of the documents, as a code, or "auto".
+    """
 
     words: ClassVar[Words]
+    prompts: ClassVar[tuple[str, ...]]
+
+    @property
+    def language(self) -> str: ...
 
     def plan(
         self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
@@ -52,7 +63,12 @@ class Summaries:
     """Cited summaries."""
 
     words: ClassVar[Words] = WORDS["summary"]
+    prompts: ClassVar[tuple[str, ...]] = ("summarize", "merge")
     options: SummaryOptions
+
+    @property
+    def language(self) -> str:
+        return self.options.language
 
     def plan(
         self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
@@ -79,17 +95,27 @@ class Translations:
 
     Attributes:
         output: what the files show: both languages side by side, or the translation alone.
+        beside: put the files beside their source as well.
+        again: find a glossary anew, whatever an earlier translation has settled.
     """
 
     words: ClassVar[Words] = WORDS["translation"]
+    prompts: ClassVar[tuple[str, ...]] = ("translate", "glossary")
     options: TranslationOptions
     output: Output = "bilingual"
+    beside: bool = False
+    again: bool = False
+
+    @property
+    def language(self) -> str:
+        return self.options.to
 
     def plan(
         self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
     ) -> TranslationPlan:
-        source = extracted.source
-        settled = settled_terms(settings.results, source, self.options.to)
+        source, results = extracted.source, settings.results
+        by = made_by(model_identity(spec, settings), prompts)
+        settled = [] if self.again else settled_terms(results, source.uri, self.options.to, by)
         return TranslationPlan(
             source, extracted.segments, spec, prompts, self.options, settings, settled
         )
@@ -107,11 +133,12 @@ class Translations:
         assert isinstance(plan, TranslationPlan)
         return land_translation(
             results,
-            source,
+            replace(source, language=self.options.given or source.language),
             document,
             segments,
             plan.lines(done),
             plan.glossary(done),
             self.output,
+            beside=self.beside,
             note=note,
         )

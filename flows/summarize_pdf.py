@@ -49,5 +49,5 @@ def summarize_pdf(
         lambda config: Summaries(
             SummaryOptions(language=language or config.language, length=length)
         ),
-        lambda _made: Named(sources),
+        lambda: Named(sources),
     )

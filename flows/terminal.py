@@ -19,10 +19,10 @@ from rich.table import Table
 
 from flows.progress import Snapshot, Watcher, duration, fetched_in_words, in_words
 from flows.rounds import Outcome
-from flows.run_tables import warning_lines
+from flows.run_tables import accounted_for, warning_lines
 from flows.words import Words
 from tasks.naming import file_name
-from tasks.records import Document
+from tasks.records import Document, Source
 
 
 class _Console(Console):
@@ -96,24 +96,22 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     document, source = outcome.document, outcome.source
     if outcome.error or document is None or source is None:
         return [f"[red]✗[/] {escape(outcome.error)}"]
-    cover = document.coverage
     mark = "[yellow]![/]" if outcome.warnings else "[green]✓[/]"
     lines = [
-        f"{mark} {name}: {cover.total} of {source.n_segments} segments accounted for: "
-        f"{_accounted(document)}; {outcome.asked} asked, {outcome.from_ledger} from the ledger"
+        f"{mark} {name}: {_accounted(outcome, document, source)}; "
+        f"{outcome.asked} asked, {outcome.from_ledger} from the ledger"
     ]
     lines += [f"  [yellow]{escape(line)}[/]" for line in warning_lines(outcome)]
     return [*lines, *(f"  {escape(path)}" for path in document.paths)]
 
 
-def _accounted(document: Document) -> str:
-    cover = document.coverage
+def _accounted(outcome: Outcome, document: Document, source: Source) -> str:
     if document.kind == "translation":
-        parts = ((cover.ok, "ok"), (cover.repaired, "repaired"), (cover.kept, "kept"),
-                 (cover.failed, "doubtful"))  # fmt: skip
-        return ", ".join(f"{n} {what}" for n, what in parts)
+        return accounted_for([outcome])
+    cover = document.coverage
     done = cover.ok + cover.repaired
-    return f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"
+    how = f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"
+    return f"{cover.total} of {source.n_segments} segments accounted for: {how}"
 
 
 def print_totals(

@@ -2,20 +2,19 @@
 
 # No `from __future__ import annotations`: Prefect reads the flow's signature to make its form.
 
-from datetime import datetime
 from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.documents import Parameters, make_documents
 from flows.intake import Inbox, next_time
-from flows.making import Making
 from flows.rounds import WORKERS
-from flows.translating import translations
+from flows.translating import Wanted
 from tasks.records import TranslationMode
-from tasks.settings import PROJECT_ROOT, Settings
+from tasks.settings import PROJECT_ROOT
 
 
 @flow(
@@ -24,7 +23,8 @@ from tasks.settings import PROJECT_ROOT, Settings
     persist_result=False,
 )
 def translate_inbox(
-    to: str,
+    to: str | None = None,
+    source_language: str | None = None,
     folder: str = "data/inbox",
     until: str | None = None,
     model: str | None = None,
@@ -37,7 +37,8 @@ def translate_inbox(
     """Translate what is new in a folder: by content, whatever its name; the rest the next night.
 
     Args:
-        to: The language to translate into: en, zh, de, …
+        to: The language to translate into: en, zh, de, … Default: the setting `translate_to`.
+        source_language: The documents' own; default: what is found in the text.
         folder: What is watched; relative paths count from the project's folder.
         until: When to begin nothing more, such as 06:30; what is left is for the next run.
         model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
@@ -47,13 +48,15 @@ def translate_inbox(
         again: Try again what has failed before.
         prompt_dir: A folder whose prompt files replace the project's.
     """
-    now = datetime.now().astimezone()
 
-    def making(config: Settings) -> Making:
-        return translations(to, mode, glossary, output)
+    def intake() -> Inbox:
+        # A run that is late has less time, or none.
+        planned = flow_run.scheduled_start_time.astimezone()
+        deadline = next_time(until, planned) if until else None
+        return Inbox(PROJECT_ROOT / folder, until=deadline, again=again)
 
-    def intake(made: Making) -> Inbox:
-        deadline = next_time(until, now) if until else None
-        return Inbox(PROJECT_ROOT / folder, repr(made), until=deadline, again=again)
-
-    return make_documents(Parameters(model, prompt_dir=prompt_dir), making, intake)
+    return make_documents(
+        Parameters(model, prompt_dir=prompt_dir),
+        Wanted(to, source_language, glossary, output, mode).translations,
+        intake,
+    )

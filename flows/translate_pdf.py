@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from flows.documents import Parameters, make_documents
 from flows.intake import Named
 from flows.rounds import WORKERS
-from flows.translating import translations
+from flows.translating import Wanted
 from tasks.records import OcrMode, TranslationMode
 
 
@@ -23,11 +23,13 @@ from tasks.records import OcrMode, TranslationMode
 )
 def translate_pdf(
     sources: list[str],
-    to: str,
+    to: str | None = None,
+    source_language: str | None = None,
     model: str | None = None,
     glossary: str | None = None,
     output: Literal["bilingual", "target"] = "bilingual",
     mode: TranslationMode = "parallel",
+    beside: bool = False,
     again: bool = False,
     password: SecretStr | None = None,
     ocr: OcrMode | None = None,
@@ -37,11 +39,13 @@ def translate_pdf(
 
     Args:
         sources: Documents, folders or URLs; relative paths count from the project's folder.
-        to: The language to translate into: en, zh, de, …
+        to: The language to translate into: en, zh, de, … Default: the setting `translate_to`.
+        source_language: The documents' own; default: what is found in the text.
         model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
         mode: parallel, all at once; sequential tells each part the translation before it.
+        beside: Put the files beside their source as well, as book.zh.html.
         again: Ask anew what the tables already hold.
         password: Opens encrypted PDFs. Whoever can log in to Prefect can read what is given here.
         ocr: Which pages of PDFs are recognised: auto (those without text), always, never.
@@ -49,6 +53,6 @@ def translate_pdf(
     """
     return make_documents(
         Parameters(model, again, password, ocr, prompt_dir),
-        lambda _config: translations(to, mode, glossary, output),
-        lambda _made: Named(sources),
+        Wanted(to, source_language, glossary, output, mode, beside, again).translations,
+        lambda: Named(sources),
     )

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import psutil
 from filelock import FileLock, Timeout
 from rich.markup import escape
+from tzlocal import get_localzone_name
 
 from flows.keeping import KeptChild
 from flows.server import (
@@ -356,7 +357,7 @@ def deploy(
     log = log_file(settings, "deploy")
     command = ["prefect", "--no-prompt", "deploy", "--all",
                "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
-    child = start_child(command, environment, log)
+    child = start_child(command, {**environment, "TZ": get_localzone_name()}, log)
     try:
         status = child.wait(patience_s)
     except subprocess.TimeoutExpired:

@@ -154,10 +154,15 @@ class PromptRef:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """How a name or a term is rendered."""
+    """How a name or a term is rendered.
+
+    Attributes:
+        note: the user's own; kept, and told to nobody.
+    """
 
     source: str
     target: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +172,8 @@ class GlossaryEntry:
     Attributes:
         language, to: codes of the source's language and of the translation's.
         origin: user: from the user's file; found: proposed by the model.
-        count: occurrences in the source.
+        count: segments of the source in which it occurs.
+        made_by: hex sha256 of the model and the prompt that proposed what is found.
     """
 
     document_id: str
@@ -177,8 +183,10 @@ class GlossaryEntry:
     to: str
     term: str
     rendering: str
+    note: str
     origin: Literal["user", "found"]
     count: int
+    made_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,6 +349,7 @@ class TranslatedLine:
             check; kept: not translated, by rule or since no answer could be shown.
         reason: the checks that failed, or the rule; "" for ok and repaired.
         key: of the answer; "" where none was asked for.
+        mean_logprob: of all tokens of that answer, natural logarithm; null without an answer.
     """
 
     document_id: str
@@ -350,6 +359,7 @@ class TranslatedLine:
     status: LineStatus
     reason: str = ""
     key: str = ""
+    mean_logprob: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,14 +368,16 @@ class InboxEntry:
 
     Attributes:
         content: hex sha256 of the file.
-        made_by: hex sha256 of what it was translated with: the model, the prompts, the options. With
-            another of these the file is new.
+        made_by: hex sha256 of what it was translated with: the model, the prompts, the options.
+            What failed is new with another of these.
+        language: of the translation; with another, every file is new.
         status: as of a source; partial: with warnings.
         ended_at: UTC.
     """
 
     content: str
     made_by: str
+    language: str
     uri: str
     status: SourceStatus
     error: str = ""

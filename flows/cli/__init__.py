@@ -16,7 +16,7 @@ from flows.cli import bench, clean, doctor, inspect, pool, service, summarize, t
 from tasks.errors import PipelineError
 
 app = typer.Typer(
-    help="Summarise long PDFs and books on this machine, with your own GGUF model.",
+    help="Summarise and translate long PDFs and books on this machine, with your own GGUF model.",
     epilog="Begin with: lectern summarize data/samples",
     no_args_is_help=True,
     rich_markup_mode="markdown",

@@ -33,8 +33,24 @@ def translate(
         typer.Argument(metavar="SOURCE", help="Documents, folders with documents, and URLs."),
     ],
     to: Annotated[
-        str, typer.Option("--to", metavar="CODE", help="Translate into: en, zh, ja, de, fr, es, …")
-    ],
+        str | None,
+        typer.Option(
+            "--to",
+            "-t",
+            metavar="CODE",
+            show_default="the setting `translate_to`",
+            help="Into which language: en, zh, ja, de, fr, es, …",
+        ),
+    ] = None,
+    source_language: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="CODE",
+            show_default="as found in the text",
+            help="The documents' own language.",
+        ),
+    ] = None,
     model: Model = None,
     glossary: Annotated[
         Path | None,
@@ -52,6 +68,10 @@ def translate(
             help="parallel: all at once; sequential: each part is told the translation before it.",
         ),
     ] = Mode.parallel,
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Put the files beside their source too, as book.zh.html."),
+    ] = False,
     password: Password = None,
     ocr: OcrOption = None,
     again: Annotated[
@@ -84,10 +104,12 @@ def translate(
     parameters = {
         "sources": [as_uri(source, Path.cwd()) for source in sources],
         "to": to,
+        "source_language": source_language,
         "model": absolute_model(model),
         "glossary": str(glossary.resolve()) if glossary else None,
         "output": output.value,
         "mode": mode.value,
+        "beside": beside,
         "again": again,
         "password": SecretStr(password) if password else None,  # Prefect stores stars
         "ocr": ocr.value if ocr else None,

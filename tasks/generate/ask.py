@@ -26,6 +26,7 @@ from typing import Protocol
 from tasks.errors import PipelineError, RefusedError
 from tasks.generate.attempts import counting, left, was_refused
 from tasks.generate.checks import FAILING, check
+from tasks.generate.glossary import check_renderings
 from tasks.generate.line_checks import LINE_CHECKS
 from tasks.generate.translation_checks import check_translation
 from tasks.pool.types import ChatAnswer
@@ -33,7 +34,10 @@ from tasks.records import Generation, Message, Request, Sampling
 
 PAUSES_S = (1.0, 4.0)  # before a refused request is put once more
 _CRASHED = "worker_crashed"
-_CHECKS = {"translate": check_translation}  # by task, where it is not `check`
+_CHECKS = {  # by task, where it is not `check`
+    "translate": check_translation,
+    "glossary": check_renderings,
+}
 
 log = logging.getLogger(__name__)
 

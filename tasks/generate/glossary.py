@@ -1,13 +1,14 @@
 """Glossaries: how names and terms are rendered throughout a document.
 
 Owns where entries come from and which of them wins: the user's file, then what an earlier
-translation of the same document has settled, then what the model proposes for the names and terms
-that recur. Settled once, before anything is translated.
+translation of the same document has settled, or else what the model proposes for the names and
+terms that recur. Settled once, before anything is translated.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,8 @@ from tasks.generate.languages import is_in
 from tasks.generate.line_checks import Pair, weight
 from tasks.generate.lines import numbered
 from tasks.generate.numbered_answer import read_numbered
+from tasks.generate.occurring import occurring
+from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.terms import Candidate, candidates
 from tasks.records import Generation, Line, Request, Sampling, Segment, Term
@@ -56,13 +59,19 @@ def read_glossary(path: Path) -> tuple[Term, ...]:
         if len(cells) < 2 or not (cells[0] and cells[1]):
             problem = f"line {number} has no term and rendering"
             raise SourceError(str(path), problem, "Write source, target, and perhaps a note")
-        terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1]))
+        terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1], *cells[2:3]))
     return tuple(terms.values())
+
+
+def made_by(identity: str, prompts: PromptLibrary) -> str:
+    """Return the hash of what proposes renderings: the model and its prompt."""
+    work = f"{identity} {prompts.hash('glossary')}"
+    return hashlib.sha256(work.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A term, where it is from, and how often it occurs."""
+    """A term, where it is from, and in how many segments it occurs."""
 
     term: Term
     origin: Literal["user", "found"]
@@ -74,8 +83,8 @@ class Glossary:
 
     Args:
         user: entries of the user's file.
-        settled: found for an earlier state of the document; they stay as they are, so that an edit
-            changes no other part of the translation.
+        settled: what was found for an earlier state of the document. It stays as it is and nothing
+            is looked for again, so that an edit changes no other part of the translation.
     """
 
     def __init__(
@@ -87,35 +96,41 @@ class Glossary:
         user: Sequence[Term] = (),
         settled: Sequence[Term] = (),
     ) -> None:
-        self._pair, self._user = pair, tuple(user)
-        found = candidates(segments, pair.source) if pair.differ else []
+        self._segments, self._pair = segments, pair
+        self._user, self._settled = tuple(user), tuple(settled)
+        self._given = {term.source.casefold() for term in user}
+        found = candidates(segments, pair.source) if pair.differ and not settled else []
         self._counts = {each.text.casefold(): each.count for each in found}
-        given = {term.source.casefold() for term in user}
-        kept = {term.source.casefold(): term for term in settled}
-        self._settled = [kept[name] for each in found if (name := each.text.casefold()) in kept]
-        new = [c for c in found if c.text.casefold() not in given | kept.keys()]
+        new = [each for each in found if each.text.casefold() not in self._given]
         self.requests = [
             _request(maker, new[at : at + _BATCH]) for at in range(0, len(new), _BATCH)
         ]
 
     def missing(self, done: Done) -> list[Request]:
-        """Return the requests without an answer; none: entries() is settled."""
+        """Return the requests without an answer; none: terms() is settled."""
         return [request for request in self.requests if request.key not in done]
 
-    def entries(self, done: Done) -> list[Entry]:
-        """Return the entries: the user's, the settled ones, the model's."""
-        proposed = [term for request in self.requests for term in self._proposed(request, done)]
-        given = {term.source.casefold() for term in self._user}
-        entries = [Entry(term, "user", self._count(term)) for term in self._user]
-        entries += [
-            Entry(term, "found", self._count(term))
-            for term in (*self._settled, *_agreed(proposed, self._counts))
-            if term.source.casefold() not in given
-        ]
-        return entries
+    def terms(self, done: Done) -> list[Term]:
+        """Return all terms: the user's, and what was found."""
+        return [*self._user, *self._found(done)]
 
-    def _count(self, term: Term) -> int:
-        return self._counts.get(term.source.casefold(), 0)
+    def entries(self, done: Done) -> list[Entry]:
+        """Return the terms that occur in the document, and in how many segments."""
+        terms = self.terms(done)
+        counts = Counter(
+            term.source for each in self._segments for term in occurring(terms, each.text)
+        )
+        return [
+            Entry(term, "user" if n < len(self._user) else "found", counts[term.source])
+            for n, term in enumerate(terms)
+            if counts[term.source]
+        ]
+
+    def _found(self, done: Done) -> Iterator[Term]:
+        proposed = [term for request in self.requests for term in self._proposed(request, done)]
+        for term in (*self._settled, *_agreed(proposed, self._counts)):
+            if term.source.casefold() not in self._given:
+                yield term
 
     def _proposed(self, request: Request, done: Done) -> Iterator[Term]:
         """Yield what an answer proposes and is fit to bind a translation."""
@@ -124,9 +139,27 @@ class Glossary:
         answer = read_numbered(row.text, len(request.lines), truncated=truncated)
         for number, text in answer.texts.items():
             term = request.lines[number - 1].text
-            fit = number not in answer.repeated | answer.misplaced
-            if fit and text and _is_short(term, text) and is_in(text, self._pair.target):
-                yield Term(term, text.strip(" .。;；:："))
+            rendering = text.strip(" .。;；:：")
+            if number not in answer.repeated | answer.misplaced and self._is_fit(term, rendering):
+                yield Term(term, rendering)
+
+    def _is_fit(self, term: str, rendering: str) -> bool:
+        is_echo = rendering.casefold() == term.casefold()
+        return (
+            any(c.isalnum() for c in rendering)
+            and weight(rendering) <= _LONGEST * weight(term) + _SLACK
+            and is_in(rendering, self._pair.target)
+            and not (is_echo and not term[0].isupper())  # a name may stay as it is
+        )
+
+
+def check_renderings(request: Request, text: str, finish_reason: str) -> tuple[str, ...]:
+    """Return the names of the checks that an answer fails: without a line it is none."""
+    truncated = finish_reason == "length"
+    answer = read_numbered(text, len(request.lines), truncated=truncated)
+    if not answer.texts:
+        return ("missing",) if text.strip() else ("empty",)
+    return ("truncated",) if truncated else ()
 
 
 def _request(maker: RequestMaker, found: Sequence[Candidate]) -> Request:
@@ -142,10 +175,6 @@ def _request(maker: RequestMaker, found: Sequence[Candidate]) -> Request:
     most = min(_TERM_TOKENS * len(lines), maker.budget.n_ctx - prompt_tokens)
     sampling = Sampling(max_tokens=most)
     return maker.request("glossary", rendered, lines, sampling, prompt_tokens, level=0)
-
-
-def _is_short(term: str, text: str) -> bool:
-    return weight(text) <= _LONGEST * weight(term) + _SLACK
 
 
 def _agreed(terms: Iterable[Term], counts: Mapping[str, int]) -> list[Term]:

@@ -63,12 +63,10 @@ class Climb:
     Attributes:
         lines: by position, those that have ended.
         missing: requests without an answer yet; none: all lines have ended.
-        asked: all that were made so far, those included.
     """
 
     lines: dict[int, LineResult] = field(default_factory=dict)
     missing: list[Request] = field(default_factory=list)
-    asked: list[Request] = field(default_factory=list)
 
 
 def climb(
@@ -90,7 +88,6 @@ def climb(
     for rung in range(RUNGS):
         groups = _groups(rung, left)
         requests = [make(rung, group) for group in groups]
-        state.asked += requests
         state.missing = [request for request in requests if request.key not in done]
         if state.missing:
             return state

@@ -74,17 +74,20 @@ def language_code(name: str) -> str:
     raise SourceError(name, "no such language", f"Name it by its code: {known}")
 
 
-def prompt_language(language: str) -> str:
-    """Return the language of the prompt for answers in a language: zh or en."""
-    return "zh" if base(language) == "zh" else "en"
+def is_known(language: str) -> bool:
+    """Tell whether a code is one of those that have a name here."""
+    return language in _NAMES and language != "und"
 
 
 def language_name(language: str) -> str:
-    """Return a language's name in its prompt's language; an unknown code stands for itself."""
+    """Return a language's name as prompts have it: in Chinese for Chinese, else in English.
+
+    An unknown code stands for itself.
+    """
     names = _NAMES.get(language.lower()) or _NAMES.get(base(language))
     if names is None:
         return language
-    return names[1] if prompt_language(language) == "zh" else names[0]
+    return names[1] if base(language) == "zh" else names[0]
 
 
 def is_in(text: str, language: str) -> bool:

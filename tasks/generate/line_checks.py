@@ -18,6 +18,7 @@ costs calls, and makes readers distrust its marks.
 | reasoning | thinking aloud, or talking to the user |
 | prompt_leak | a sentence of our instructions, or a fence tag |
 | figures | a figure of the source that is not there |
+| units | a figure with another unit than in the source |
 | protected | an address, a placeholder or a piece of code that is not there as it was |
 | glossary | a term that is not rendered as the glossary has it |
 """
@@ -33,6 +34,7 @@ from tasks.generate.checks import is_repetitive, is_thinking, leaks
 from tasks.generate.figures import figures, numbers
 from tasks.generate.languages import base, is_in
 from tasks.generate.protected import protected, without_protected
+from tasks.generate.units import has_other_units
 from tasks.records import Message, Term
 
 # With one of these a line can't be shown at all; with others it can, marked.
@@ -43,7 +45,7 @@ UNUSABLE = frozenset(
     }
 )  # fmt: skip
 
-LINE_CHECKS = UNUSABLE | {"figures", "protected", "glossary"}
+LINE_CHECKS = UNUSABLE | {"figures", "units", "protected", "glossary"}
 
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -93,6 +95,7 @@ def check_line(
         "reasoning": is_thinking(text) and not is_thinking(source),
         "prompt_leak": leaks(text, messages, source),
         "figures": bool(missing_figures(source, text)),
+        "units": has_other_units(source, text),
         "protected": bool(protected(source) - protected(text) - _unquoted(source, text)),
         "glossary": any(not is_rendered(term, text) for term in glossary),
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 from tasks.chunk.text import line_text, shorten
 from tasks.generate.budget import Budget, request_key
-from tasks.generate.languages import language_name, prompt_language
+from tasks.generate.languages import language_name
 from tasks.generate.prompts import PromptLibrary
 from tasks.pool.spec import ModelSpec
 from tasks.records import GenerationTask, Line, Message, PromptRef, Request, Sampling, Source
@@ -61,7 +61,7 @@ class RequestMaker:
 
     def render(self, name: str, variables: Mapping[str, str | int]) -> Rendered:
         """Return messages without the model's control tokens, for whichever server gets them."""
-        messages, ref = self._prompts.render(name, prompt_language(self._language), variables)
+        messages, ref = self._prompts.render(name, self._language, variables)
         clean = self._spec.template.neutralise
         return tuple(replace(each, content=clean(each.content)) for each in messages), ref
 

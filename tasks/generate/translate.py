@@ -11,15 +11,16 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import PurePath
 
 from tasks.chunk import chunk_segments
+from tasks.errors import SourceError
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.flaws import Flaw, line_flaws
 from tasks.generate.foresight import Foreseen
-from tasks.generate.glossary import Glossary
+from tasks.generate.glossary import Glossary, made_by
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
 from tasks.generate.languages import base
 from tasks.generate.line_checks import Pair
@@ -72,12 +73,14 @@ class TranslationOptions:
 
     Attributes:
         to: code of the language to translate into.
+        given: code of the source's language; "": what was found in the text.
         mode: parallel: a chunk is told the source's text before it, so that all can be asked at
             once; sequential: the translation before it, section by section.
         glossary: how terms are rendered.
     """
 
     to: str
+    given: str = ""
     mode: TranslationMode = "parallel"
     glossary: tuple[Term, ...] = ()
 
@@ -109,6 +112,7 @@ class TranslationPlan:
 
     Raises:
         PromptError: the budget is too small for this document's prompts.
+        SourceError: it is in that language already.
     """
 
     def __init__(
@@ -121,12 +125,17 @@ class TranslationPlan:
         settings: Settings,
         settled: Sequence[Term] = (),
     ) -> None:
+        source = replace(source, language=options.given or source.language)
+        if source.language.lower() == options.to.lower():
+            remedy = "Name another with --to, or the document's own with --from"
+            raise SourceError(source.uri, f"it is in {source.language} already", remedy)
         self._source, self._options, self._model = source, options, spec.name
         self._segments = {segment.n: segment for segment in segments}
         self._kept = {s.n: rule for s in segments if (rule := kept_by_rule(s))}
         self._title = source.title or PurePath(file_name(source.uri)).stem
         budget = Budget.of(spec, settings).for_translation()
         identity = model_identity(spec, settings)
+        self._glossary_by = made_by(identity, prompts)
         maker = RequestMaker(source, spec, prompts, budget, options.to, self._title, identity)
         self._maker = maker
         self._made_by = [identity, prompts.hash("translate"), asdict(budget)]
@@ -135,7 +144,8 @@ class TranslationPlan:
         self._glossary = Glossary(maker, self._shown, pair, user=options.glossary, settled=settled)
         self._packed: _Packed | None = None
         self._ended: dict[int, Climb] = {}
-        self._judged: dict[tuple[str, int], list[Judged]] = {}
+        self._made: dict[int, dict[tuple[int, ...], Request]] = {}  # of chunks under way
+        self._judged: dict[int, dict[str, list[Judged]]] = {}  # likewise
 
     def chunks(self, done: Done) -> list[Chunk]:
         """Return what is translated together, once the glossary is settled."""
@@ -152,8 +162,10 @@ class TranslationPlan:
                 to=self._options.to,
                 term=entry.term.source,
                 rendering=entry.term.target,
+                note=entry.term.note,
                 origin=entry.origin,
                 count=entry.count,
+                made_by=self._glossary_by,
             )
             for entry in self._glossary.entries(done)
         ]
@@ -161,8 +173,7 @@ class TranslationPlan:
     def _pack(self, done: Done) -> _Packed:
         """Return the chunks: what of the glossary occurs in one takes room in its prompt."""
         if self._packed is None:
-            terms = [entry.term for entry in self._glossary.entries(done)]
-            requests = TranslationRequests(self._maker, terms)
+            requests = TranslationRequests(self._maker, self._glossary.terms(done))
             budget = self._maker.budget
             chunks = chunk_segments(
                 replace(self._source, title=self._title),
@@ -213,8 +224,7 @@ class TranslationPlan:
 
     def document(self, done: Done) -> Document:
         """Return the finished translation; call it when requests(done) returns nothing."""
-        lines = self.lines(done)
-        statuses = [line.status for line in lines]
+        statuses = [line.status for line in self.lines(done)]
         return Document(
             document_id=self.document_id,
             source_id=self._source.source_id,
@@ -239,24 +249,33 @@ class TranslationPlan:
             for position, line in enumerate(chunk.lines):
                 parts.setdefault(line.n, []).append((line.text, state.lines[position]))
         return [
-            self._line(segment, parts.get(segment.n, [])) for segment in self._segments.values()
+            self._line(segment, parts.get(segment.n, []), done)
+            for segment in self._segments.values()
         ]
 
-    def _line(self, segment: Segment, parts: list[tuple[str, LineResult]]) -> TranslatedLine:
+    def _line(
+        self, segment: Segment, parts: list[tuple[str, LineResult]], done: Done
+    ) -> TranslatedLine:
         """Put a segment together: of its parts the worst decides."""
         if not parts:
             reason = self._kept.get(segment.n, "nothing to translate")
-            return self._translated(segment, segment.text, "kept", reason, "")
+            return self._translated(segment, segment.text, "kept", reason)
         worst = max((result for _, result in parts), key=lambda each: _WORST.index(each.status))
         if len(parts) == 1 and worst.status == "kept":
             text = segment.text
         else:
             between = "" if base(self._options.to) in _SPACELESS else " "
             text = between.join(result.text or source for source, result in parts)
-        return self._translated(segment, text, worst.status, ", ".join(worst.checks), worst.key)
+        reason = ", ".join(worst.checks)
+        return self._translated(segment, text, worst.status, reason, done[worst.key])
 
     def _translated(
-        self, segment: Segment, text: str, status: LineStatus, reason: str, key: str
+        self,
+        segment: Segment,
+        text: str,
+        status: LineStatus,
+        reason: str,
+        answer: Generation | None = None,
     ) -> TranslatedLine:
         return TranslatedLine(
             document_id=self.document_id,
@@ -265,7 +284,8 @@ class TranslationPlan:
             text=text,
             status=status,
             reason=reason,
-            key=key,
+            key=answer.key if answer else "",
+            mean_logprob=answer.mean_logprob if answer else None,
         )
 
     def _climbs(self, done: Done) -> Iterator[Climb]:
@@ -283,17 +303,25 @@ class TranslationPlan:
     def _climb(self, chunk: Chunk, pairs: Sequence[Preceding], done: Done) -> Climb:
         known = self._ended.get(chunk.index)
         if known is None:
-            ask = partial(self._pack(done).requests.ask, chunk, pairs=pairs)
-            known = climb(len(chunk.lines), done, ask, self._judge)
+            made = self._made.setdefault(chunk.index, {})
+            judged = self._judged.setdefault(chunk.index, {})
+
+            def ask(rung: int, positions: Sequence[int]) -> Request:
+                place = (rung, *positions)
+                if place not in made:
+                    made[place] = self._pack(done).requests.ask(chunk, rung, positions, pairs)
+                return made[place]
+
+            def judge_once(request: Request, row: Generation) -> list[Judged]:
+                if request.key not in judged:
+                    judged[request.key] = judge(request, row)
+                return judged[request.key]
+
+            known = climb(len(chunk.lines), done, ask, judge_once)
             if not known.missing:
                 self._ended[chunk.index] = known
+                del self._made[chunk.index], self._judged[chunk.index]
         return known
-
-    def _judge(self, request: Request, row: Generation) -> list[Judged]:
-        place = (request.key, request.first_n)
-        if place not in self._judged:
-            self._judged[place] = judge(request, row)
-        return self._judged[place]
 
     @property
     def document_id(self) -> str:

@@ -5,7 +5,8 @@ Joins the reading of answers with the checks of lines. Pure functions of a reque
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import log
 from statistics import median
 
 from tasks.generate.figures import numbers
@@ -13,10 +14,13 @@ from tasks.generate.ladder import Judged
 from tasks.generate.languages import is_in
 from tasks.generate.line_checks import Pair, check_line, weight
 from tasks.generate.numbered_answer import NumberedAnswer, read_numbered
+from tasks.generate.occurring import occurring
 from tasks.generate.protected import without_protected
 from tasks.records import Generation, Line, Request
 
 _MORE_THAN_USUAL = 1.4
+_SHIFT = 1.5  # how much better lengths and figures fit the next line, as a sum of logarithms
+_FIGURE, _FLOOR = 1.0, 4.0  # what a figure of another line counts, and letters added to short ones
 
 
 def judge(request: Request, row: Generation) -> list[Judged]:
@@ -40,10 +44,14 @@ def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
     # Many lines tell a language that one alone is too short for.
     whole = without_protected(" ".join(answer.texts.values()))
     is_foreign = pair.differ and not is_in(whole, pair.target)
-    merged = _merged(request.lines, answer)
+    places = {
+        "repeated": answer.repeated,
+        "misplaced": _misplaced(request.lines, answer),
+        "merged": _merged(request.lines, answer),
+    }
     judged = []
     for number, line in enumerate(request.lines, start=1):
-        checks = _checks(request, line, number, answer, merged, pair)
+        checks = _checks(request, line, number, answer, places, pair)
         if is_foreign and "missing" not in checks:
             checks = tuple(dict.fromkeys((*checks, "wrong_language")))
         judged.append(Judged(answer.texts.get(number, ""), checks))
@@ -55,21 +63,61 @@ def _checks(
     line: Line,
     number: int,
     answer: NumberedAnswer,
-    merged: frozenset[int],
+    places: Mapping[str, frozenset[int]],
     pair: Pair,
 ) -> tuple[str, ...]:
     if number not in answer.texts:
         return ("missing",)
-    folded = line.text.casefold()
     found = check_line(
         line.text,
         answer.texts[number],
         pair,
         messages=request.messages,
-        glossary=[term for term in request.glossary if term.source.casefold() in folded],
+        glossary=occurring(request.glossary, line.text),
     )
-    places = (("repeated", answer.repeated), ("misplaced", answer.misplaced), ("merged", merged))
-    return (*(name for name, numbers in places if number in numbers), *found)
+    return (*(name for name, numbers in places.items() if number in numbers), *found)
+
+
+def _misplaced(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:
+    """Return the numbers that stand out of order, or may well stand at another line's text.
+
+    A number that no line has tells that some line was cut in two and the others moved on; where
+    it happened can't be seen.
+    """
+    if answer.unknown:
+        return frozenset(answer.texts)
+    return answer.misplaced | _shifted(lines, answer.texts)
+
+
+def _shifted(lines: Sequence[Line], texts: Mapping[int, str]) -> frozenset[int]:
+    """Return the last numbers, if the final line is missing and each of them fits the line after
+    its own better: two lines were made one and the others moved up. By lengths, as Gale and Church
+    align sentences (1993), and by figures."""
+    last = max(texts, default=0)
+    if not 1 < last < len(lines):
+        return frozenset()
+    usual = median(_said(texts[n], lines[n - 1].text) for n in texts)
+    gain = best = 0.0
+    first = last + 1
+    for n in range(last, 0, -1):
+        if n in texts:
+            own, following = lines[n - 1].text, lines[n].text
+            gain += _strangeness(texts[n], own, following, usual)
+            if gain > best:
+                best, first = gain, n
+    return frozenset(n for n in texts if n >= first - 1) if best > _SHIFT else frozenset()
+
+
+def _strangeness(text: str, own: str, following: str, usual: float) -> float:
+    """Return how much better a text fits the line after its own; less than 0 where it does not."""
+    there, here, beyond = numbers(text), numbers(own), numbers(following)
+    figures = len(there & (beyond - here)) - len(there & (here - beyond))
+    lengths = abs(log(_said(text, own) / usual)) - abs(log(_said(text, following) / usual))
+    return lengths + _FIGURE * figures
+
+
+def _said(text: str, source: str) -> float:
+    return (weight(text) + _FLOOR) / (weight(source) + _FLOOR)
 
 
 def _merged(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from tasks.chunk.text import line_text
 from tasks.generate.lines import numbered
+from tasks.generate.occurring import occurring
 from tasks.generate.requests import Rendered, RequestMaker
 from tasks.records import Chunk, Line, Request, Sampling, Term
 
@@ -41,7 +42,7 @@ class TranslationRequests:
 
     def __init__(self, maker: RequestMaker, glossary: Sequence[Term] = ()) -> None:
         self._maker = maker
-        self._glossary = [(term, term.source.casefold()) for term in glossary]
+        self._glossary = glossary
         self.tokens = maker.tokens
 
     def chunk_tokens(self, chunk: Chunk) -> int:
@@ -101,5 +102,4 @@ class TranslationRequests:
         return self._maker.render("translate", variables)
 
     def _occurring(self, lines: Sequence[Line]) -> tuple[Term, ...]:
-        text = "\n".join(line.text for line in lines).casefold()
-        return tuple(term for term, folded in self._glossary if folded in text)
+        return occurring(self._glossary, "\n".join(line.text for line in lines))

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tasks.errors import StorageError
 from tasks.land.files import write_atomically
 from tasks.land.rendering import render
-from tasks.land.tables import to_frame, write_table
+from tasks.land.tables import collect, to_frame, write_table
 from tasks.land.view import summary_view
 from tasks.records import Document, Segment, Source
 
@@ -44,20 +45,45 @@ def land_summary(
     return land_files(results, document, files)
 
 
-def land_files(results: Path, document: Document, files: Mapping[str, bytes]) -> Document:
+def land_files(
+    results: Path,
+    document: Document,
+    files: Mapping[str, bytes],
+    elsewhere: Mapping[Path, bytes] | None = None,
+) -> Document:
     """Write a document's files, by their names, and then its row.
 
+    Args:
+        elsewhere: further files, by absolute path; only Lectern's own are replaced.
+
     Raises:
-        StorageError: they can't be written.
+        StorageError: they can't be written, or one of the latter is somebody else's.
     """
     folder = results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}"
-    paths = {name: (folder / name).absolute() for name in files}
-    for name, path in paths.items():
-        write_atomically(path, files[name])
-    landed = replace(document, paths=tuple(map(str, paths.values())))
+    wanted = {(folder / name).absolute(): data for name, data in files.items()}
+    if elsewhere:
+        ours = landed_paths(results)
+        for path in elsewhere:
+            if path.exists() and str(path) not in ours:
+                remedy = "Move it away, or let the translation stay in the results"
+                raise StorageError(str(path), "there is a file of that name already", remedy)
+        wanted |= elsewhere
+    for path, data in wanted.items():
+        write_atomically(path, data)
+    landed = replace(document, paths=tuple(map(str, wanted)))
     row = results / TABLE / f"{document.document_id}.parquet"
     write_table(row, TABLE, to_frame(TABLE, [landed]))
     return landed
+
+
+def landed_paths(results: Path) -> frozenset[str]:
+    """Return the paths of all files that were written for documents.
+
+    Raises:
+        StorageError: the table can't be read.
+    """
+    rows = collect(results, TABLE, lambda documents: documents.select("paths"))
+    return frozenset(path for (paths,) in rows.iter_rows() for path in paths or ())
 
 
 def slug(title: str) -> str:

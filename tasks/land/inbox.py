@@ -27,7 +27,7 @@ class NewFile:
 
 
 def new_files(
-    results: Path, paths: Sequence[Path], made_by: str, *, again: bool = False
+    results: Path, paths: Sequence[Path], made_by: str, language: str, *, again: bool = False
 ) -> tuple[list[NewFile], list[Path]]:
     """Return the files that are to be worked on, each content once, and those still being copied.
 
@@ -40,7 +40,8 @@ def new_files(
     known = {
         entry.content
         for entry in to_records(collect(results, TABLE), InboxEntry)
-        if entry.made_by == made_by and not (again and entry.status == "failed")
+        if entry.language == language
+        and (entry.status != "failed" or (entry.made_by == made_by and not again))
     }
     new: dict[str, NewFile] = {}
     unsettled = []
@@ -60,7 +61,7 @@ def land_entry(results: Path, entry: InboxEntry) -> None:
     Raises:
         StorageError: it can't be written.
     """
-    name = hashlib.sha256(f"{entry.content} {entry.made_by}".encode()).hexdigest()
+    name = hashlib.sha256(f"{entry.content} {entry.language}".encode()).hexdigest()
     write_table(results / TABLE / f"{name}.parquet", TABLE, to_frame(TABLE, [entry]))
 
 

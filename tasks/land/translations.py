@@ -22,7 +22,7 @@ from tasks.land.labels import Labels, labels
 from tasks.land.rendering import render
 from tasks.land.tables import collect, to_frame, write_table
 from tasks.land.view import PageLink, incomplete_warnings
-from tasks.naming import file_name, link, model_name
+from tasks.naming import file_name, is_url, link, model_name, path_of
 from tasks.records import Document, GlossaryEntry, Segment, Source, Term, TranslatedLine
 
 Output = Literal["bilingual", "target"]
@@ -90,12 +90,14 @@ def land_translation(
     glossary: Sequence[GlossaryEntry],
     output: Output,
     *,
+    beside: bool = False,
     note: str = "",
 ) -> Document:
     """Write a translation's files and its rows; return the document with the files' paths.
 
     Args:
         lines: one a segment, in their order.
+        beside: write what is to be read beside the source as well, as name.language.html.
         note: shown at the top; what a reader has to know of the model.
 
     Raises:
@@ -114,19 +116,35 @@ def land_translation(
         write_table(
             results / table / f"{document.document_id}.parquet", table, to_frame(table, rows)
         )
-    return land_files(results, document, files)
+    return land_files(results, document, files, _beside(source, document, files) if beside else {})
 
 
-def settled_terms(results: Path, source: Source, to: str) -> list[Term]:
-    """Return what was found for earlier translations of what stands at a source's place.
+def _beside(source: Source, document: Document, files: Mapping[str, bytes]) -> dict[Path, bytes]:
+    """Return a translation's own files by their paths beside the source; what came from a URL has
+    no place of its own."""
+    if is_url(source.uri):
+        return {}
+    place = path_of(source.uri)
+    return {
+        place.with_name(f"{place.stem}.{document.language}{Path(name).suffix}"): data
+        for name, data in files.items()
+        if name.startswith("translation.")
+    }
+
+
+def settled_terms(results: Path, uri: str, to: str, made_by: str) -> list[Term]:
+    """Return what was found for earlier translations of what stood at a place.
+
+    Args:
+        made_by: as of a GlossaryEntry; what another model proposed is not taken over.
 
     Raises:
         StorageError: the table can't be read.
     """
 
     def query(rows: pl.LazyFrame) -> pl.LazyFrame:
-        same = (pl.col("uri") == source.uri) & (pl.col("to") == to) & (pl.col("origin") == "found")
-        return rows.filter(same).select("term", "rendering").unique("term", maintain_order=True)
+        found = rows.filter(uri=uri, to=to, made_by=made_by, origin="found")
+        return found.select("term", "rendering").unique("term", maintain_order=True)
 
     rows = collect(results, "glossary", query).iter_rows()
     return [Term(term, rendering) for term, rendering in rows]
@@ -137,7 +155,7 @@ def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("source", "target", "note"))
-    writer.writerows((each.term, each.rendering, each.origin) for each in glossary)
+    writer.writerows((each.term, each.rendering, each.note) for each in glossary)
     return text.getvalue().encode()
 
 
@@ -151,6 +169,7 @@ def translation_view(
 ) -> TranslationView:
     words = labels(document.language)
     address = link(source.uri)
+    coverage = words.accounted(document.coverage, source.n_segments)
     return TranslationView(
         title=document.title,
         language=document.language,
@@ -165,12 +184,12 @@ def translation_view(
         source=PageLink(file_name(source.uri), address),
         warnings=tuple(incomplete_warnings(source, words)),
         blocks=tuple(_blocks(segments, {line.n: line for line in lines}, address, words)),
-        coverage=words.coverage_text(document.coverage, source.n_segments),
+        coverage=coverage,
         facts=(
             *([(words.pages, str(source.n_pages))] if source.n_pages else []),
             (words.language, words.languages.get(document.language, document.language)),
             (words.model, model_name(document.model)),
-            (words.coverage, words.coverage_text(document.coverage, source.n_segments)),
+            (words.coverage, coverage),
         ),
     )
 

@@ -43,7 +43,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def note(n: int) -> str:
-    return f"The library lends tool number {n} to all who ask for it. It is closed on day {n}.\n" * 3
+    return f"The library lends tool number {n} to all who ask. It is closed on day {n}.\n" * 3
 
 
 @pytest.mark.usefixtures("settled")
@@ -93,7 +93,7 @@ def test_a_file_that_is_still_copied_is_left_for_the_next_time(tmp_path: Path) -
     past = time.time() - 3600
     os.utime(old, (past, past))
 
-    new, unsettled = new_files(results, [fresh, old, tmp_path / "gone.txt"], "m")
+    new, unsettled = new_files(results, [fresh, old, tmp_path / "gone.txt"], "m", "zh")
 
     # The inode's own time can't be set back: both are as fresh as this test.
     assert [each.path for each in new] == []

@@ -64,9 +64,7 @@ def test_the_same_again_asks_nothing(server: ScriptedServer, tiny_model: Path) -
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_no_mistake_loses_a_line(
-    mistake: str, server: ScriptedServer, tiny_model: Path
-) -> None:
+def test_no_mistake_loses_a_line(mistake: str, server: ScriptedServer, tiny_model: Path) -> None:
     """Each part is answered wrong once."""
     server.script(*(Rule("mistake", text=mistake, nth=n) for n in (2, 3)))
     state, outcomes = translate(tiny_model, PAPER)

@@ -40,9 +40,11 @@ def test_real_translations_pass_and_echoes_do_not(
     pair = Pair(source, target)
     n = 0
     for here, there in zip(articles[source], articles[target], strict=True):
-        parts = zip(here, there, strict=True) if len(here) == len(there) else [
-            (" ".join(here), " ".join(there))
-        ]
+        parts = (
+            zip(here, there, strict=True)
+            if len(here) == len(there)
+            else [(" ".join(here), " ".join(there))]
+        )
         for text, translation in parts:
             n += 1
             assert check_line(text, translation, pair) == (), (text, translation)
@@ -63,9 +65,9 @@ def test_real_translations_pass_and_echoes_do_not(
         ("Write to a.b@example.org soon.", "请尽快写信。", ("protected",)),
         ("Hello {name}, welcome to the house.", "你好，欢迎来到这里。", ("protected",)),
         ("Call `close()` at the end of it.", "最后调用 close()。", ()),
-        ("The lathe stands in the room.", "The lathe stands in the room.", ("untranslated", "wrong_language")),
+        ("The lathe stands here.", "The lathe stands here.", ("untranslated", "wrong_language")),
         ("The lathe stands in the room.", "", ("empty",)),
-        ("The lathe stands in the room.", "Okay, the user wants this. 车床在房间里。", ("reasoning",)),
+        ("The lathe stands here.", "Okay, the user wants this. 车床在这里。", ("reasoning",)),
         ("Yes.", "是的。" * 30, ("length", "repetition")),
         ("A long sentence about the history of the library of tools and of all who use it, and "
          "of what it cost them over the years.", "好。", ("length",)),

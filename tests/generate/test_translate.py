@@ -41,13 +41,30 @@ def row_of(request: Request, text: str, finish_reason: str = "stop") -> Generati
     )  # fmt: skip
 
 
+def told(request: Request) -> list[tuple[str, str]]:
+    return [(term.source, term.target) for term in request.glossary]
+
+
 def right(request: Request) -> tuple[str, str]:
-    return answer([line.text for line in request.lines]), "stop"
+    return answer(_texts(request), told(request)), "stop"
+
+
+def begun(plan: TranslationPlan) -> dict[str, Generation]:
+    """Return the rows of a model that knows no rendering."""
+    unknown = "\n".join(f"[{n}] –" for n in range(1, 100))
+    rows = [row_of(each, unknown) for each in plan.requests({}) if each.task == "glossary"]
+    return {row.key: row for row in rows}
+
+
+def first(plan: TranslationPlan) -> list[Request]:
+    """Return the requests that follow the glossary."""
+    return plan.requests(begun(plan))
 
 
 def play(plan: TranslationPlan, say: Say = right) -> tuple[dict[str, Generation], list[Request]]:
-    """Answer all that is asked; return the rows, and the requests in the order of asking."""
-    done: dict[str, Generation] = {}
+    """Answer all that is asked; return the rows, and the requests after the glossary in the order
+    of asking."""
+    done = begun(plan)
     asked: list[Request] = []
     while requests := plan.requests(done):
         for request in requests:
@@ -136,17 +153,16 @@ def test_an_echo_ends_as_the_source_kept_and_marked() -> None:
 def test_only_entries_of_the_glossary_that_occur_are_told() -> None:
     terms = (Term("lathe 1", "车床"), Term("spindle", "主轴"))
     plan = plan_of(book(12, 2), glossary=terms)
-    requests = plan.requests({})
+    requests = first(plan)
 
-    told = [request.glossary for request in requests]
-    assert set(told) == {(), terms[:1]}
+    assert {request.glossary for request in requests} == {(), terms[:1]}
     assert all(("车床" in _prompt(each)) == bool(each.glossary) for each in requests)
     assert not any("主轴" in _prompt(each) for each in requests)
 
 
 def test_changing_a_term_asks_only_for_the_chunks_that_have_it() -> None:
     old, new = (
-        {each.key for each in plan_of(book(12, 4), glossary=(Term("lathe 1", t),)).requests({})}
+        {each.key for each in first(plan_of(book(12, 4), glossary=(Term("lathe 1", t),)))}
         for t in ("车床", "机床")
     )
 
@@ -156,13 +172,13 @@ def test_changing_a_term_asks_only_for_the_chunks_that_have_it() -> None:
 def test_in_sequential_mode_sections_go_on_by_themselves() -> None:
     """Each chunk is told the translation of the lines before it."""
     plan = plan_of(book(60, 3), mode="sequential", max_prompt_tokens=600)
-    first, foreseen = plan.requests({}), plan.foreseen({})
+    at_first, foreseen = first(plan), plan.foreseen(begun(plan))
     done, asked = play(plan)
 
-    assert len(first) == 3
+    assert len(at_first) == 3
     assert len(asked) == len(plan.chunks(done)) > 6
     assert foreseen.calls == len(plan.chunks(done)) - 3
-    later = [each for each in asked if each not in first]
+    later = [each for each in asked if each not in at_first]
     assert all("→ " in _prompt(request) for request in later)
     assert {line.status for line in plan.lines(done)} == {"ok"}
 
@@ -185,7 +201,8 @@ def test_whatever_the_model_does_every_segment_is_accounted_for(
     def say(request: Request) -> tuple[str, str]:
         if dice.random() < share:
             return right(request)
-        return mistaken(dice.choice(mistakes), _prompt(request), _texts(request), dice)
+        mistake = dice.choice(mistakes)
+        return mistaken(mistake, _prompt(request), _texts(request), dice, told(request))
 
     done, asked = play(plan, say)
     lines = plan.lines(done)
@@ -199,7 +216,7 @@ def test_whatever_the_model_does_every_segment_is_accounted_for(
         elif line.status == "kept":
             assert line.text == segment.text
         assert bool(line.reason) == (line.status in ("kept", "failed"))
-    assert len(asked) <= sum(RUNGS + len(chunk.lines) for chunk in plan.chunks(done)(done))
+    assert len(asked) <= sum(RUNGS + len(chunk.lines) for chunk in plan.chunks(done))
     assert len({request.key for request in asked}) == len(asked)
     assert not plan.requests(done)
 

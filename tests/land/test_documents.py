@@ -165,7 +165,7 @@ def test_doubts_are_shown_and_not_hidden(tmp_path: Path) -> None:
         for expected in (
             "not found in the cited text: 50, Ann",
             "no source given",
-            "lacks them: 3–5, 9",
+            "missing here: 3–5, 9",
             "no usable notes on these pages, so the summary lacks them: iv, 12",
             "Demo model: extracts only.",
             "412 of 412 segments accounted for: 380 ok, 2 repaired, 30 kept by rule, 0 failed",

@@ -2,14 +2,17 @@
 
 The rule is reversible, so no two sentences have the same translation, and passes for the language:
 Latin letters become ideographs, two at a time; ideographs become common English words, two each.
-Figures, marks, addresses and code stay.
+Figures, marks, addresses and code stay. What a glossary has is rendered as it has it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
+
+Glossary = Sequence[tuple[str, str]]
+"""Terms and their renderings."""
 
 _TEXT = """
 the and of to in is it you that he was for on are with as his they be at one have this from or had
@@ -24,9 +27,10 @@ change off point spell animal house page letter mother answer
 """
 _WORDS = _TEXT.split()
 _BASE = len(_WORDS)
-_KEPT = re.compile(
-    r"(?:https?|ftp)://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|`[^`]+`|\{\w+\}|%\w|\[\d+\]|\d[\d.,:/%-]*"
+_ADDRESS = re.compile(
+    r"(?:https?|ftp)://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|`[^`]+`|\{\w+\}|%\w|\[\d+\]"
 )
+_FIGURE = re.compile(r"\d[\d.,:/%-]*")
 _LETTERS = re.compile(r"[A-Za-zÀ-ɏ]{1,2}")
 _IDEOGRAPH = re.compile(r"[\u3400-\u9fff]")
 MISTAKES = (
@@ -36,13 +40,31 @@ MISTAKES = (
 assert _BASE**2 > 0x9FFF - 0x3400
 
 
-def translate(text: str) -> str:
+def translate(text: str, glossary: Glossary = ()) -> str:
     """Return a text's translation: Chinese becomes English, all else Chinese."""
-    parts, at = [], 0
-    for match in _KEPT.finditer(text):
-        parts += [_translate(text[at : match.start()]), match.group()]
+    longest_first = sorted(glossary, key=lambda each: -len(each[0]))
+    parts = _around(_ADDRESS, text, lambda part: _with_terms(part, longest_first))
+    return " ".join("".join(parts).split())
+
+
+def _with_terms(text: str, glossary: Glossary) -> str:
+    for position, (term, rendering) in enumerate(glossary):
+        inside = rf"(?<![A-Za-z]){re.escape(term)}[a-z]{{0,2}}(?![A-Za-z])"
+        parts = re.split(inside, text, flags=re.IGNORECASE)
+        if len(parts) > 1:
+            shorter = glossary[position + 1 :]
+            return f" {rendering} ".join(_with_terms(part, shorter) for part in parts)
+    return "".join(_around(_FIGURE, text, _translate))
+
+
+def _around(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> Iterator[str]:
+    """Yield a text in pieces: those that match as they are, the others changed."""
+    at = 0
+    for match in kept.finditer(text):
+        yield change(text[at : match.start()])
+        yield match.group()
         at = match.end()
-    return " ".join("".join([*parts, _translate(text[at:])]).split())
+    yield change(text[at:])
 
 
 def _translate(text: str) -> str:
@@ -63,14 +85,17 @@ def _chinese(letters: str) -> str:
     return chr(0x5000 + n % 0x4000)
 
 
-def answer(lines: Sequence[str]) -> str:
+def answer(lines: Sequence[str], glossary: Glossary = ()) -> str:
     """Return the right answer to numbered lines."""
-    return "\n".join(f"[{n}] {translate(line)}" for n, line in enumerate(lines, start=1))
+    texts = (translate(line, glossary) for line in lines)
+    return "\n".join(f"[{n}] {text}" for n, text in enumerate(texts, start=1))
 
 
-def mistaken(mistake: str, prompt: str, lines: Sequence[str], dice: Random) -> tuple[str, str]:
+def mistaken(
+    mistake: str, prompt: str, lines: Sequence[str], dice: Random, glossary: Glossary = ()
+) -> tuple[str, str]:
     """Return an answer with a mistake, and the finish reason."""
-    rows = answer(lines).splitlines()
+    rows = answer(lines, glossary).splitlines()
     at = dice.randrange(len(rows))
     match mistake:
         case "drop":

@@ -1,8 +1,9 @@
 """A real OpenAI-compatible server on loopback that answers by rule, and misbehaves on request.
 
 A summary is the first line of each paragraph with its number, as the demo model has it; a
-translation follows a rule (support.rule_translation), and so does each term of a glossary. Same request, same answer, same usage and timings. Every request goes
-to a log before it is answered.
+translation follows a rule (support.rule_translation) and the glossary that it is told; renderings
+of terms it knows none. Same request, same answer, same usage and timings. Every request goes to a
+log before it is answered.
 
 In a test:
 
@@ -54,6 +55,9 @@ Action = Literal[
     "mistake",
 ]
 _LINE = re.compile(r"^\[(\d+)\] (.*)$")
+_TRANSLATION = re.compile("translation|译文|訳文|Übersetzung|traduction|traducción")
+_RENDERINGS = re.compile("renderings|译法")
+_GLOSSARY = re.compile(r"<glossary>\n(.*?)\n</glossary>", re.DOTALL)
 _SOURCE = re.compile(r"<source>\n(.*?)\n</source>(.*)", re.DOTALL)
 
 
@@ -316,7 +320,7 @@ def _answer(prompt: str, rule: Rule) -> tuple[str, str]:
     good = answer_by_rule(prompt)
     if rule.do == "mistake":
         dice = Random(hashlib.sha256(prompt.encode()).digest())
-        return mistaken(rule.text, prompt, shown_lines(prompt), dice)
+        return mistaken(rule.text, prompt, shown_lines(prompt), dice, shown_glossary(prompt))
     bullets = good.splitlines()
     wrong: dict[str, str] = {
         "empty": "",
@@ -338,8 +342,10 @@ def answer_by_rule(prompt: str) -> str:
     found = _SOURCE.search(prompt)
     if found is None:
         return ""
-    if re.search("translation|译文|rendering|译法", found[2]):
-        return answer(shown_lines(prompt))
+    if _RENDERINGS.search(found[2]):
+        return "\n".join(f"[{n}] –" for n, _ in enumerate(shown_lines(prompt), start=1))
+    if _TRANSLATION.search(found[2]):
+        return answer(shown_lines(prompt), shown_glossary(prompt))
     paragraphs = [p.splitlines() for p in found[1].split("\n\n")]
     heads = [match for lines in paragraphs if lines and (match := _LINE.match(lines[0]))]
     return "\n".join(f"- {head[2]} [{head[1]}]" for head in heads)
@@ -350,6 +356,13 @@ def shown_lines(prompt: str) -> list[str]:
     found = _SOURCE.search(prompt)
     rows = found[1].splitlines() if found else []
     return [match[2] for row in rows if (match := _LINE.match(row))]
+
+
+def shown_glossary(prompt: str) -> list[tuple[str, str]]:
+    """Return the terms and renderings that a prompt shows."""
+    found = _GLOSSARY.search(prompt)
+    rows = (row.partition(" = ") for row in found[1].splitlines()) if found else ()
+    return [(source, target) for source, _, target in rows]
 
 
 def count(text: str) -> int:
