@@ -357,7 +357,7 @@ def deploy(
     log = log_file(settings, "deploy")
     command = ["prefect", "--no-prompt", "deploy", "--all",
                "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
-    child = start_child(command, {**environment, "TZ": get_localzone_name()}, log)
+    child = start_child(command, {**environment, "TZ": get_localzone_name() or "UTC"}, log)
     try:
         status = child.wait(patience_s)
     except subprocess.TimeoutExpired:

@@ -171,6 +171,7 @@ class GlossaryEntry:
 
     Attributes:
         language, to: codes of the source's language and of the translation's.
+        rendering: "" where the model proposed none that is fit: each passage has its own.
         origin: user: from the user's file; found: proposed by the model.
         count: segments of the source in which it occurs.
         made_by: hex sha256 of the model and the prompt that proposed what is found.

@@ -112,11 +112,12 @@ class Glossary:
 
     def terms(self, done: Done) -> list[Term]:
         """Return all terms: the user's, and what was found."""
-        return [*self._user, *self._found(done)]
+        return [*self._user, *(term for term in self._found(done) if term.target)]
 
     def entries(self, done: Done) -> list[Entry]:
-        """Return the terms that occur in the document, and in how many segments."""
-        terms = self.terms(done)
+        """Return the terms that occur in the document, and in how many segments; also those for
+        which nothing fit was proposed, without a rendering: that too is settled."""
+        terms = [*self._user, *self._found(done)]
         counts = Counter(
             term.source for each in self._segments for term in occurring(terms, each.text)
         )
@@ -128,7 +129,11 @@ class Glossary:
 
     def _found(self, done: Done) -> Iterator[Term]:
         proposed = [term for request in self.requests for term in self._proposed(request, done)]
-        for term in (*self._settled, *_agreed(proposed, self._counts)):
+        agreed = _agreed(proposed, self._counts)
+        named = {term.source for term in agreed}
+        lines = (line.text for request in self.requests for line in request.lines)
+        declined = (Term(text, "") for text in lines if text not in named)
+        for term in (*self._settled, *agreed, *declined):
             if term.source.casefold() not in self._given:
                 yield term
 

@@ -47,6 +47,18 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     "zh-tw": ("Traditional Chinese", "繁体中文"),
     "und": ("the language of the text", "原文的语言"),
 }
+# Of languages that are told by their letters.
+_SCRIPTS: Mapping[str, re.Pattern[str]] = {
+    **dict.fromkeys(("zh", "ja"), re.compile("[\u3040-\u30ff\u3400-\u9fff々〆]+")),
+    "ko": re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7af]+"),
+    **dict.fromkeys(("ru", "uk"), re.compile("[\u0400-\u04ff]+")),
+    **dict.fromkeys(("ar", "fa"), re.compile("[\u0600-\u06ff\u0750-\u077f]+")),
+    "he": re.compile("[\u0590-\u05ff]+"),
+    "el": re.compile("[\u0370-\u03ff]+"),
+    "th": re.compile("[\u0e00-\u0e7f]+"),
+    "hi": re.compile("[\u0900-\u097f]+"),
+}
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 _FLOOR_LETTERS = 200  # below this, identification is often wrong
 _SURE = 0.95
 _CLOSE = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs"}, {"ms", "id"},
@@ -88,6 +100,19 @@ def language_name(language: str) -> str:
     if names is None:
         return language
     return names[1] if base(language) == "zh" else names[0]
+
+
+def is_already_in(text: str, source: str, target: str) -> bool:
+    """Tell whether a text needs no translation: it has letters, and all are of the target's script
+    and none of the source's. Latin letters alone are taken for English, as names of programs are.
+    """
+    here, there = base(source), base(target)
+    letters = "".join(c for c in text if c.isalpha())
+    if not letters or here == there or {here, there} == {"zh", "ja"}:
+        return False
+    if there in _SCRIPTS:
+        return _SCRIPTS[there].fullmatch(letters) is not None
+    return there == "en" and here in _SCRIPTS and _LATIN.fullmatch(letters) is not None
 
 
 def is_in(text: str, language: str) -> bool:

@@ -22,7 +22,7 @@ from tasks.generate.flaws import Flaw, line_flaws
 from tasks.generate.foresight import Foreseen
 from tasks.generate.glossary import Glossary, made_by
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
-from tasks.generate.languages import base
+from tasks.generate.languages import base, is_already_in
 from tasks.generate.line_checks import Pair
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.protected import (
@@ -85,10 +85,12 @@ class TranslationOptions:
     glossary: tuple[Term, ...] = ()
 
 
-def kept_by_rule(segment: Segment) -> str:
+def kept_by_rule(segment: Segment, pair: Pair) -> str:
     """Return why a segment stays as it is; "" if it is translated."""
     if segment.kind in ("contents", "reference"):
         return segment.kind
+    if is_already_in(segment.text, pair.source, pair.target):
+        return "already translated"
     return next((name for name, applies in _RULES if applies(segment.text)), "")
 
 
@@ -131,7 +133,8 @@ class TranslationPlan:
             raise SourceError(source.uri, f"it is in {source.language} already", remedy)
         self._source, self._options, self._model = source, options, spec.name
         self._segments = {segment.n: segment for segment in segments}
-        self._kept = {s.n: rule for s in segments if (rule := kept_by_rule(s))}
+        pair = Pair(source.language, options.to)
+        self._kept = {s.n: rule for s in segments if (rule := kept_by_rule(s, pair))}
         self._title = source.title or PurePath(file_name(source.uri)).stem
         budget = Budget.of(spec, settings).for_translation()
         identity = model_identity(spec, settings)
@@ -140,7 +143,6 @@ class TranslationPlan:
         self._maker = maker
         self._made_by = [identity, prompts.hash("translate"), asdict(budget)]
         self._shown = [segment for segment in segments if segment.n not in self._kept]
-        pair = Pair(source.language, options.to)
         self._glossary = Glossary(maker, self._shown, pair, user=options.glossary, settled=settled)
         self._packed: _Packed | None = None
         self._ended: dict[int, Climb] = {}

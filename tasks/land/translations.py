@@ -109,7 +109,7 @@ def land_translation(
     files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
     if book := epub_of(files["translation.html"], document.document_id):
         files["translation.epub"] = book
-    if glossary:
+    if any(each.rendering for each in glossary):
         files["glossary.csv"] = _csv(glossary)
     # These first: a document in the table has its lines and its glossary in theirs.
     for table, rows in (("lines", lines), ("glossary", glossary)):
@@ -155,7 +155,8 @@ def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("source", "target", "note"))
-    writer.writerows((each.term, each.rendering, each.note) for each in glossary)
+    settled = (each for each in glossary if each.rendering)
+    writer.writerows((each.term, each.rendering, each.note) for each in settled)
     return text.getvalue().encode()
 
 

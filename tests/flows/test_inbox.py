@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from support.flow_runs import translate_inbox
 from support.scripted_server import ScriptedServer
+from support.tiny_model import write_tiny_model
 
 from flows.intake import next_time
 from tasks.errors import SourceError
@@ -20,6 +21,9 @@ from tasks.land.inbox import new_files
 from tasks.settings import Settings, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+BAD = (b"", b"nothing that could be read", b"1 0 obj\n<< /Type /Catalog", b"xref\n0 1\ntrailer\n")
 
 
 @pytest.fixture
@@ -54,7 +58,8 @@ def test_each_content_is_translated_once_whatever_its_name(
     first = write(inbox / "a.txt", note(1))
     write(inbox / "deep" / "b.txt", note(2))
     state, outcomes = translate_inbox(tiny_model, inbox)
-    assert (state.name, state.message) == ("Completed", "2 translations")
+    assert state.name == "Completed"
+    assert str(state.message).startswith("2 translations; ")
     asked = len(server.log)
 
     shutil.copy(first, inbox / "copy.txt")
@@ -108,13 +113,69 @@ def test_at_its_hour_nothing_more_is_begun(
     inbox = tmp_path / "inbox"
     for n in range(6):
         write(inbox / f"{n}.txt", note(n))
-    monkeypatch.setattr("flows.translate_inbox.next_time", lambda clock, now: now)
-    state, outcomes = translate_inbox(tiny_model, inbox, until="06:00")
+    with monkeypatch.context() as now:
+        now.setattr("flows.translate_inbox.next_time", lambda clock, now: now)
+        state, outcomes = translate_inbox(tiny_model, inbox, until="06:00")
     assert outcomes == {}
     assert state.is_completed()
     assert "6 left for the next time" in str(state.message)
+    assert not server.log
 
-    monkeypatch.undo()
+    state, outcomes = translate_inbox(tiny_model, inbox, until="06:00")
+    assert len(outcomes) == 6
+    assert "left" not in str(state.message)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_new_model_takes_up_what_failed_and_nothing_else(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing that could be read")
+    write(inbox / "good.txt", note(1))
+    translate_inbox(tiny_model, inbox)
+    other = write_tiny_model(tmp_path / "other.gguf", seed=8)
+
+    assert set(translate_inbox(other, inbox)[1]) == {"broken.pdf"}
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_empty_inbox_is_no_failure(server: ScriptedServer, tmp_path: Path) -> None:
+    """Neither is a model asked for, nor a language."""
+    (tmp_path / "inbox").mkdir()
+    state, _ = translate_inbox(Path("/nowhere.gguf"), tmp_path / "inbox", to=None)
+    assert (state.name, state.message) == ("Completed", "Nothing new.")
+
+    state, _ = translate_inbox(Path("/nowhere.gguf"), tmp_path / "none")
+    assert state.is_failed()
+    assert "there is no such folder" in str(state.message)
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.timeout(900)
+def test_many_files_with_some_bad_ones_end_in_one_run_with_warnings(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path
+) -> None:
+    """180 of 200 are translated, and each of the others has its reason in the tables."""
+    inbox = tmp_path / "inbox"
+    for n in range(180):
+        write(inbox / f"{n % 7}" / f"{n}.txt", note(n))
+    for n in range(20):
+        (inbox / f"bad-{n}.pdf").write_bytes(b"%PDF-1.7\n" + BAD[n % len(BAD)] + b"%d" % n)
+    state, outcomes = translate_inbox(tiny_model, inbox)
+
+    assert (state.type.value, state.name) == ("COMPLETED", "Completed with warnings")
+    assert str(state.message).startswith("180 translations, 20 sources failed; ")
+    assert len(outcomes) == 200
+    inboxed = pl.read_parquet(settings().results / "inbox" / "*.parquet")
+    assert inboxed["status"].value_counts().sort("status").rows() == [("failed", 20), ("ok", 180)]
+    failed = inboxed.filter(pl.col("status") == "failed")
+    assert failed["error"].str.len_chars().min() > 20
+    assert failed["uri"].n_unique() == 20
+    asked = len(server.log)
+    assert translate_inbox(tiny_model, inbox)[1] == {}
+    assert len(server.log) == asked
 
 
 def test_the_next_time_of_a_clock_may_be_tomorrow() -> None:

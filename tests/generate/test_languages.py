@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.generate.languages import is_in, language_name
+from tasks.generate.languages import is_already_in, is_in, language_name
 
 ENGLISH = "The committee met in the town hall and decided that the bridge should be repaired. " * 4
 GERMAN = "Der Ausschuss traf sich im Rathaus und beschloss, die Brücke zu reparieren und mehr. " * 4
@@ -53,3 +53,22 @@ def test_a_text_is_foreign_only_where_that_is_sure(
     text: str, language: str, expected: bool
 ) -> None:
     assert is_in(text, language) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "expected"),
+    [
+        ("Debian GNU/Linux 12", "zh", "en", True),
+        ("apt-get 的用法", "zh", "en", False),
+        ("Debian", "zh", "de", False),
+        ("Debian", "de", "en", False),
+        ("第三章", "en", "zh", True),
+        ("第三章", "ja", "zh", False),
+        ("Привет", "zh", "en", False),
+        ("12.5", "zh", "en", False),
+    ],
+)
+def test_what_is_in_the_target_language_already(
+    text: str, source: str, target: str, expected: bool
+) -> None:
+    assert is_already_in(text, source, target) == expected

@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from itertools import permutations
 from pathlib import Path
 
 import pytest
+from support.parallel import FILES, articles
 
 from tasks.generate.line_checks import Pair, check_line, is_rendered
 from tasks.records import Message, Term
 
-FILES = {"en": "eng", "zh": "cmn_hans", "de": "deu_1996", "es": "spa", "ja": "jpn"}
 EN_ZH = Pair("en", "zh")
 MESSAGES = (Message("user", "Skip nothing, join nothing, explain nothing at all here."),)
 
 
 @pytest.fixture(scope="module")
-def articles(material: Path) -> dict[str, list[list[str]]]:
-    """The paragraphs of the thirty articles, by language."""
-    found = {}
-    for language, name in FILES.items():
-        html = (material / "parallel" / f"{name}.html").read_text(encoding="utf-8")
-        found[language] = [
-            [
-                re.sub(r"<[^>]+>", "", text).strip()
-                for text in re.findall(r"<(?:p|li)[^>]*>(.*?)</(?:p|li)>", article, re.DOTALL)
-            ]
-            for article in re.findall(r"<article.*?</article>", html, re.DOTALL)
-        ]
-    return found
+def by_language(material: Path) -> dict[str, list[list[str]]]:
+    return {language: articles(material, language) for language in FILES}
 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(FILES, 2)))
 def test_real_translations_pass_and_echoes_do_not(
-    source: str, target: str, articles: dict[str, list[list[str]]]
+    source: str, target: str, by_language: dict[str, list[list[str]]]
 ) -> None:
     """The Declaration of Human Rights, in every direction."""
     pair = Pair(source, target)
     n = 0
-    for here, there in zip(articles[source], articles[target], strict=True):
+    for here, there in zip(by_language[source], by_language[target], strict=True):
         parts = (
             zip(here, there, strict=True)
             if len(here) == len(there)

@@ -16,6 +16,7 @@ from support.generating import budget_settings, document, fake_spec, library, se
 from support.rule_translation import MISTAKES, answer, mistaken, translate
 
 from tasks.generate.ladder import RUNGS
+from tasks.generate.line_checks import Pair
 from tasks.generate.translate import TranslationOptions, TranslationPlan, kept_by_rule
 from tasks.records import Generation, Request, Segment, Source, Term
 
@@ -225,7 +226,7 @@ def test_code_and_figures_are_told_from_prose() -> None:
     _, [segment, *_] = book(1, 1)
 
     def rule(text: str) -> str:
-        return kept_by_rule(replace(segment, kind="sentence", text=text))
+        return kept_by_rule(replace(segment, kind="sentence", text=text), Pair("en", "de"))
 
     for prose in (
         "Use the apt command (see Section 2.2) to install it.",

@@ -29,13 +29,13 @@ def summarize(model: Path, *sources: object, **parameters: Any) -> Ended:
     return _run(summarize_pdf, model, sources=[str(each) for each in sources], **parameters)
 
 
-def translate(model: Path, *sources: object, to: str = "zh", **parameters: Any) -> Ended:
+def translate(model: Path, *sources: object, to: str | None = "zh", **parameters: Any) -> Ended:
     from flows.translate_pdf import translate_pdf
 
     return _run(translate_pdf, model, sources=[str(each) for each in sources], to=to, **parameters)
 
 
-def translate_inbox(model: Path, folder: Path, to: str = "zh", **parameters: Any) -> Ended:
+def translate_inbox(model: Path, folder: Path, to: str | None = "zh", **parameters: Any) -> Ended:
     from flows.translate_inbox import translate_inbox as flow
 
     return _run(flow, model, folder=str(folder), to=to, **parameters)

@@ -43,18 +43,19 @@ assert _BASE**2 > 0x9FFF - 0x3400
 def translate(text: str, glossary: Glossary = ()) -> str:
     """Return a text's translation: Chinese becomes English, all else Chinese."""
     longest_first = sorted(glossary, key=lambda each: -len(each[0]))
-    parts = _around(_ADDRESS, text, lambda part: _with_terms(part, longest_first))
+    change = _to_english if _IDEOGRAPH.search(text) else _to_chinese
+    parts = _around(_ADDRESS, text, lambda part: _with_terms(part, longest_first, change))
     return " ".join("".join(parts).split())
 
 
-def _with_terms(text: str, glossary: Glossary) -> str:
+def _with_terms(text: str, glossary: Glossary, change: Callable[[str], str]) -> str:
     for position, (term, rendering) in enumerate(glossary):
         inside = rf"(?<![A-Za-z]){re.escape(term)}[a-z]{{0,2}}(?![A-Za-z])"
         parts = re.split(inside, text, flags=re.IGNORECASE)
         if len(parts) > 1:
-            shorter = glossary[position + 1 :]
-            return f" {rendering} ".join(_with_terms(part, shorter) for part in parts)
-    return "".join(_around(_FIGURE, text, _translate))
+            others = glossary[position + 1 :]
+            return f" {rendering} ".join(_with_terms(part, others, change) for part in parts)
+    return "".join(_around(_FIGURE, text, change))
 
 
 def _around(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> Iterator[str]:
@@ -67,9 +68,11 @@ def _around(kept: re.Pattern[str], text: str, change: Callable[[str], str]) -> I
     yield change(text[at:])
 
 
-def _translate(text: str) -> str:
-    if _IDEOGRAPH.search(text):
-        return _IDEOGRAPH.sub(lambda match: _english(ord(match.group()) - 0x3400), text)
+def _to_english(text: str) -> str:
+    return _IDEOGRAPH.sub(lambda match: _english(ord(match.group()) - 0x3400), text)
+
+
+def _to_chinese(text: str) -> str:
     return _LETTERS.sub(lambda match: _chinese(match.group()), text)
 
 
