@@ -362,6 +362,11 @@ class TranslatedLine:
     key: str = ""
     mean_logprob: float | None = None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it is marked: it failed a check, or is kept though not by rule."""
+        return self.status == "failed" or (self.status == "kept" and bool(self.key))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxEntry:
@@ -392,8 +397,9 @@ class Document:
     Attributes:
         document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
             the prompts, the budget of a call.
-        failed_pages: labels of the pages whose notes failed and that the summary lacks; of a
-            document without pages its paragraphs, as "¶ 12" or "¶ 12–20".
+        failed_pages: labels of the pages whose notes failed and that a summary lacks, or on which
+            lines of a translation are untranslated or doubtful; of a document without pages its
+            paragraphs, as "¶ 12" or "¶ 12–20".
         model: the model's name as the user gave it.
         paths: the files written beside the tables (summary.md, summary.html), set by landing.
         created_at: UTC; when it was landed last. flow_run_id: the run that did it.

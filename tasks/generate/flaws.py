@@ -5,10 +5,11 @@ Pure: read off the requests and the rows that count for them. Does not know what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.naming import ranges
 from tasks.records import Generation, Request, Segment, TranslatedLine
 
 FlawKind = Literal["chunk_failed", "merge_failed", "notes_cut", "line_failed", "line_kept"]
@@ -62,6 +63,14 @@ def line_flaws(lines: Iterable[TranslatedLine], segments: Mapping[int, Segment])
         )
         for line in lines
     ]
+
+
+def places(segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Name the pages of segments, or their paragraphs where there are no pages."""
+    labels = {segment.page: segment.page_label for segment in segments}
+    if None in labels:
+        return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
+    return tuple(labels.values())
 
 
 def _place(first: Segment, last: Segment) -> tuple[Unit, str, str]:

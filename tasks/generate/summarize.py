@@ -18,7 +18,7 @@ from tasks.chunk import chunk_segments
 from tasks.chunk.text import line_text
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.citations import Note, citations, note
-from tasks.generate.flaws import Flaw, flaws
+from tasks.generate.flaws import Flaw, flaws, places
 from tasks.generate.foresight import Foreseen
 from tasks.generate.lines import read_answer
 from tasks.generate.merging import Merge, Merger, Notes
@@ -26,7 +26,7 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.summary_requests import SummaryRequests
 from tasks.generate.support import unsupported
-from tasks.naming import file_name, ranges
+from tasks.naming import file_name
 from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Bullet,
@@ -148,7 +148,7 @@ class SummaryPlan:
             title=self._title,
             sections=tuple(self._written(section, done) for section in self._sections),
             coverage=self._coverage(done),
-            failed_pages=_places([self._segments[n] for n in sorted(failed)]),
+            failed_pages=places([self._segments[n] for n in sorted(failed)]),
         )
 
     def _parts(self) -> list[tuple[str, list[Chunk]]]:
@@ -290,11 +290,3 @@ def _summarised(segments: Sequence[Segment]) -> list[Segment]:
         if found := [each for each in segments if each.kind in kinds and line_text(each.text)]:
             return found
     return []
-
-
-def _places(segments: Sequence[Segment]) -> tuple[str, ...]:
-    """Name the pages of segments, or their paragraphs where there are no pages."""
-    labels = {segment.page: segment.page_label for segment in segments}
-    if None in labels:
-        return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
-    return tuple(labels.values())

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from tasks.chunk import chunk_segments
 from tasks.errors import SourceError
 from tasks.generate.budget import Budget, model_identity
-from tasks.generate.flaws import Flaw, line_flaws
+from tasks.generate.flaws import Flaw, line_flaws, places
 from tasks.generate.foresight import Foreseen
 from tasks.generate.glossary import Glossary, made_by
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
@@ -220,13 +220,13 @@ class TranslationPlan:
 
     def flaws(self, done: Done) -> list[Flaw]:
         """Return what the finished translation suffers from."""
-        return line_flaws(
-            [line for line in self.lines(done) if line.key and line.reason], self._segments
-        )
+        doubtful = (line for line in self.lines(done) if line.is_doubtful)
+        return line_flaws(doubtful, self._segments)
 
     def document(self, done: Done) -> Document:
         """Return the finished translation; call it when requests(done) returns nothing."""
-        statuses = [line.status for line in self.lines(done)]
+        lines = self.lines(done)
+        statuses = [line.status for line in lines]
         return Document(
             document_id=self.document_id,
             source_id=self._source.source_id,
@@ -242,6 +242,7 @@ class TranslationPlan:
                 kept=statuses.count("kept"),
                 failed=statuses.count("failed"),
             ),
+            failed_pages=places([self._segments[line.n] for line in lines if line.is_doubtful]),
         )
 
     def lines(self, done: Done) -> list[TranslatedLine]:

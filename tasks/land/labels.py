@@ -33,6 +33,8 @@ class Labels:
     no_text: str
     failed_pages: str
     failed_paragraphs: str
+    marked_pages: str
+    marked_paragraphs: str
     incomplete: str
     empty: str
     doubtful: str
@@ -95,6 +97,9 @@ _ENGLISH = Labels(
     failed_pages="The model gave no usable notes on these pages, so the summary lacks them: {}.",
     failed_paragraphs="The model gave no usable notes on these paragraphs, "
     "so the summary lacks them: {}.",
+    marked_pages="Lines that are untranslated or doubtful are marked ⚠, on these pages: {}.",
+    marked_paragraphs="Lines that are untranslated or doubtful are marked ⚠, "
+    "in these paragraphs: {}.",
     incomplete="The source could be read in part only: {}",
     empty="There is nothing to show: no part of the source could be summarised.",
     doubtful="doubtful: {}",
@@ -153,6 +158,8 @@ _CHINESE = Labels(
     no_text="PDF 的以下各页没有文字（可能是扫描件或图片），此处不含这些页：{}。",
     failed_pages="模型未能为以下各页给出可用的笔记，摘要不含这些页：{}。",
     failed_paragraphs="模型未能为以下各段给出可用的笔记，摘要不含这些段落：{}。",
+    marked_pages="未译或存疑的句子以 ⚠ 标出，见以下各页：{}。",
+    marked_paragraphs="未译或存疑的句子以 ⚠ 标出，见以下各段：{}。",
     incomplete="来源只读出了一部分：{}",
     empty="没有可显示的内容：来源的任何部分都未能概括。",
     doubtful="存疑：{}",

@@ -183,7 +183,7 @@ def translation_view(
         labels=words,
         note=note,
         source=PageLink(file_name(source.uri), address),
-        warnings=tuple(incomplete_warnings(source, words)),
+        warnings=tuple(_warnings(source, document, words)),
         blocks=tuple(_blocks(segments, {line.n: line for line in lines}, address, words)),
         coverage=coverage,
         facts=(
@@ -193,6 +193,13 @@ def translation_view(
             (words.coverage, coverage),
         ),
     )
+
+
+def _warnings(source: Source, document: Document, words: Labels) -> Iterator[str]:
+    yield from incomplete_warnings(source, words)
+    if document.failed_pages:
+        marked = words.marked_pages if source.n_pages else words.marked_paragraphs
+        yield marked.format(words.join(document.failed_pages))
 
 
 def _blocks(
@@ -217,11 +224,10 @@ def _blocks(
 
 def _doubt(line: TranslatedLine, words: Labels) -> str:
     """Return what a reader is told of a line: nothing of those kept by rule."""
-    if line.status == "failed":
-        return words.doubtful.format(_reasons(line, words))
-    if line.status == "kept" and line.key:
-        return words.untranslated.format(_reasons(line, words))
-    return ""
+    if not line.is_doubtful:
+        return ""
+    form = words.doubtful if line.status == "failed" else words.untranslated
+    return form.format(_reasons(line, words))
 
 
 def _reasons(line: TranslatedLine, words: Labels) -> str:

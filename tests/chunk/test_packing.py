@@ -40,7 +40,7 @@ def chunks_of(
 ) -> list[Chunk]:
     return chunk_segments(
         source,
-        segments,
+        [segment for segment in segments if segment.kind == "sentence"],
         maker(source, budget).chunk_tokens,
         max_prompt_tokens=budget,
         max_lines=max_lines,
@@ -157,27 +157,6 @@ def test_an_edit_changes_the_chunks_of_its_section_only() -> None:
     assert [c.context for c in old if c.heading_path != ("B",)] == [
         c.context for c in new if c.heading_path != ("B",)
     ]
-
-
-def test_contents_references_and_headings_are_left_out() -> None:
-    source, segments = document([(("A",), [["One.", "Two.", "Three."]])])
-    kinds = ["heading", "contents", "sentence", "reference"]
-    segments = [
-        Segment(**{f: getattr(s, f) for f in s.__slots__} | {"kind": kind})
-        for s, kind in zip(segments, kinds, strict=True)
-    ]
-
-    chunks = chunks_of(source, segments)
-
-    assert [texts(chunk) for chunk in chunks] == [["Two."]]
-
-
-def test_a_source_of_headings_alone_is_shown_by_them() -> None:
-    source, segments = document([(("Growth",), []), (("Costs",), [])])
-
-    chunks = chunks_of(source, segments)
-
-    assert [texts(chunk) for chunk in chunks] == [["Growth"], ["Costs"]]
 
 
 def test_a_source_without_text_has_no_chunks() -> None:

@@ -168,7 +168,7 @@ def test_the_users_locale_chooses_the_language(
     checked = [attrs["id"] for tag, attrs in page.tags if tag == "input" and "checked" in attrs]
 
     assert checked == [f"reader-{language}"]
-    assert "Nothing has been summarised yet." in page.text
+    assert "There are no documents yet." in page.text
     assert "还没有概括过任何文档。" in page.text
 
 
