@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tasks.generate.languages import base, is_in
 from tasks.generate.lines import Answer, read_answer
@@ -103,7 +104,10 @@ def _variety(text: str) -> float:
 def leaks(text: str, messages: Sequence[Message], shown: str) -> bool:
     """Tell whether an answer repeats our instructions, which the source does not hold."""
     said, seen = _plain(text), _plain(shown)
-    repeated = [*_FENCE.findall(said), *(each for each in _instructions(messages) if each in said)]
+    repeated = [
+        *_FENCE.findall(said),
+        *(each for each in _instructions(tuple(messages)) if each in said),
+    ]
     return any(each not in seen for each in repeated)
 
 
@@ -111,8 +115,12 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _instructions(messages: Sequence[Message]) -> list[str]:
-    """Return the sentences of a prompt outside its fences that are long enough to tell."""
+@lru_cache(maxsize=64)
+def _instructions(messages: tuple[Message, ...]) -> list[str]:
+    """Return the sentences of a prompt outside its fences that are long enough to tell.
+
+    Of a translation each line is looked at, with the same prompt.
+    """
     rows: list[str] = []
     fenced = ""
     for row in (row.strip() for m in messages for row in m.content.splitlines()):
