@@ -38,6 +38,24 @@ _WORDS = {
 }
 _POWERS = {f"{word}{end}": _LARGE[word] for word in _LARGE for end in ("", "s", "th")}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# What the languages that checks are made for call small numbers, where English has other words.
+_FOREIGN = [
+    "ein eine eins un une uno una",
+    "zwei deux dos",
+    "drei trois tres",
+    "vier quatre cuatro",
+    "fünf cinq cinco",
+    "sechs seis",
+    "sieben sept siete",
+    "acht huit ocho",
+    "neun neuf nueve",
+    "zehn dix diez",
+    "elf onze once",
+    "zwölf douze doce",
+]
+_FOREIGN_WORDS = {word: i for i, row in enumerate(_FOREIGN, 1) for word in row.split()}
+_WORD = re.compile(r"[^\W\d_]+")
+_DECADE = re.compile(r"\d\d(\d0)(?:s|er|年代)")  # 1990s, 1990er, 1990年代: the 90s
 _CHINESE_DIGITS = {"〇": 0, "两": 2} | {c: i for i, c in enumerate("零一二三四五六七八九")}
 _CHINESE_NUMBER = re.compile(r"[零〇一二两三四五六七八九十百千万亿]+")
 
@@ -68,6 +86,8 @@ def _figures(text: str) -> Iterator[tuple[str, set[Decimal]]]:
     for match in _FIGURE.finditer(text):
         scale = _SCALE.match(text, match.end())
         exponent = _SCALES[scale[1].lower()] if scale else 0
+        years = _DECADE.match(text, match.start())
+        decade = {Decimal(years[1])} if years else set()
         for group in re.split(r"['’\s]+", match.group()):
             european = _EUROPEAN.fullmatch(group)
             whole = {_european(european)} if european else set()
@@ -76,7 +96,7 @@ def _figures(text: str) -> Iterator[tuple[str, set[Decimal]]]:
                 if len(pieces) <= 2:  # else a version or a date: each piece by itself
                     pieces = [".".join(pieces)]
                 for value in map(Decimal, filter(None, pieces)):
-                    values = {value, *whole}
+                    values = {value, *whole, *decade}
                     scaled = {each.scaleb(exponent) for each in values}
                     yield group if whole else written, values | scaled
 
@@ -89,6 +109,7 @@ def _spelled(text: str) -> set[Decimal]:
     """Return the numbers that a text spells in words: three, fifty-first, 二十四, November."""
     words = re.findall(r"[a-z]+", text.lower())
     found = set(_english(words))
+    found |= {_FOREIGN_WORDS[w] for w in _WORD.findall(text.lower()) if w in _FOREIGN_WORDS}
     found |= {i for i, m in enumerate(_MONTHS, 1) if any(w.startswith(m) for w in words)}
     for numeral in _CHINESE_NUMBER.findall(text):
         found |= {_chinese(numeral), *(_chinese(c) for c in numeral)}

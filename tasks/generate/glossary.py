@@ -149,12 +149,12 @@ class Glossary:
                 yield Term(term, rendering)
 
     def _is_fit(self, term: str, rendering: str) -> bool:
-        is_echo = rendering.casefold() == term.casefold()
+        if rendering.casefold() == term.casefold():
+            return term[0].isupper()  # a name may stay as it is
         return (
             any(c.isalnum() for c in rendering)
             and weight(rendering) <= _LONGEST * weight(term) + _SLACK
             and is_in(rendering, self._pair.target)
-            and not (is_echo and not term[0].isupper())  # a name may stay as it is
         )
 
 

@@ -6,7 +6,8 @@ marked, or the source is kept. A pure function of the answers so far, so resumin
 path. Knows neither prompts nor checks: it is given functions.
 
 Each rung has at most as many calls as lines, and two rungs in a row that mend nothing are the last:
-a model that can't do it costs four calls a chunk.
+a model that can't do it costs four calls a chunk. A line whose only fault is a term is asked for
+again once: a model that has its own word for something keeps to it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Positions = tuple[int, ...]
 RUNGS = 4
 _MOST_BARREN = 2
 _NO_ANSWER = ("no_answer",)
+_LIGHT = frozenset({"glossary"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,9 @@ def climb(
             row = done[request.key]
             for position, judged in zip(group, _judged(request, row, judge), strict=True):
                 _take(state, best, position, judged, request.key, rung)
+        if rung:
+            state.lines |= {each: best[each] for each in left if each not in state.lines
+                            and set(best[each].checks) <= _LIGHT}  # fmt: skip
         before, left = left, tuple(each for each in left if each not in state.lines)
         barren = barren + 1 if left == before and rung else 0
         if not left or barren == _MOST_BARREN:

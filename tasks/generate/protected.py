@@ -1,4 +1,4 @@
-"""What a translation takes over as it stands: addresses, code, formulas, placeholders.
+"""What a translation takes over as it stands: addresses, code, formulas, placeholders, citations.
 
 Owns the telling of such pieces within a sentence, and of sentences that are nothing else. Pure
 functions of text; knows nothing of languages or requests.
@@ -13,7 +13,11 @@ _URL = r"(?:https?|ftp)://[^\s<>()\"'，。；、）】」》]*[^\s<>()\"'，。
 _EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
 _PLACEHOLDER = r"\{\{\s*\w+\s*\}\}|\{\w+\}|\$\{\w+\}|%\(\w+\)[sd]|%\d*\$?[sd]\b"
 _CODE = r"`[^`]+`"
-_PIECE = re.compile("|".join((_URL, _EMAIL, _PLACEHOLDER, _CODE)))
+_TEX = r"\$(?=[^$]*[\\^_={])[^$\s](?:[^$]*[^$\s])?\$"
+_CITATION = r"[\[［【]\s*\d{1,3}(?:\s*[,，;–-]\s*\d{1,3})*\s*[\]］】]"
+_PIECE = re.compile("|".join((_URL, _EMAIL, _PLACEHOLDER, _CODE, _TEX, _CITATION)))
+_IS_CITATION = re.compile(_CITATION)
+_PLAIN_MARKS = str.maketrans("［］【】，", "[][],", " \u00a0\u3000")
 
 _SHELL = re.compile(r"^\s*(?:[$#%]\s+\S|>>>\s|\w+@\w+:[~/]\S*[$#])")
 _STATEMENT = re.compile(
@@ -27,7 +31,12 @@ _FIGURE_TABLE = re.compile(r"[\d.,:;%€$£¥()/+\-–—|\s]")
 
 def protected(text: str) -> Counter[str]:
     """Return the pieces of a text that are to come back as they are, with how often."""
-    return Counter(match.group().strip("`") for match in _PIECE.finditer(text))
+    return Counter(_plain(match.group()) for match in _PIECE.finditer(text))
+
+
+def _plain(piece: str) -> str:
+    """Return a piece without what may differ: quotes of code, the form of a citation's marks."""
+    return piece.translate(_PLAIN_MARKS) if _IS_CITATION.fullmatch(piece) else piece.strip("`")
 
 
 def without_protected(text: str) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from tasks.generate.languages import base
@@ -99,7 +99,7 @@ def _phrases(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield terms of two or three words with their counts."""
     rows = [[word.casefold() for word in _WORD.findall(text)] for text in texts]
     presence = Counter(word for row in rows for word in set(row))
-    common = {word for word, n in presence.items() if n > max(3, _COMMON * len(rows))}
+    common = {word for word, n in presence.items() if n > max(8, _COMMON * len(rows))}
     common |= _FUNCTION_WORDS
     words = Counter(word for row in rows for word in row)
     total = max(1, sum(words.values()))
@@ -109,7 +109,9 @@ def _phrases(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
             for i in range(len(row) - n + 1):
                 phrase = tuple(row[i : i + n])
                 ends = (phrase[0], phrase[-1])
-                if not any(w in common or len(w) <= _SHORT_WORD for w in ends):
+                if any(w in common or len(w) <= _SHORT_WORD for w in ends):
+                    continue
+                if all(words[word] >= _LEAST_TERM for word in phrase):
                     phrases[phrase] += 1
     for phrase, n in phrases.items():
         if n >= _LEAST_TERM:
@@ -121,27 +123,52 @@ def _phrases(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
 def _runs(texts: Sequence[str]) -> Iterator[tuple[str, int]]:
     """Yield terms of ideographs with their counts."""
     runs = [run for text in texts for run in _IDEOGRAPHS.findall(text)]
-    counts: Counter[str] = Counter()
-    left: defaultdict[str, set[str]] = defaultdict(set)
-    right: defaultdict[str, set[str]] = defaultdict(set)
-    for run in runs:
-        for n in range(1, _LONGEST_RUN + 1):
-            for i in range(len(run) - n + 1):
-                gram = run[i : i + n]
-                counts[gram] += 1
-                if n > 1 and len(left[gram]) < _VARIETY:
-                    left[gram].add(run[i - 1] if i else f"^{len(left[gram])}")
-                if n > 1 and len(right[gram]) < _VARIETY:
-                    right[gram].add(run[i + n] if i + n < len(run) else f"${len(right[gram])}")
+    counts = _frequent(runs)
     total = max(1, sum(map(len, runs)))
-    for gram, n in counts.items():
-        if len(gram) < 2 or n < _LEAST_TERM or gram[0] in _PARTICLES or gram[-1] in _PARTICLES:
-            continue
-        if len(left[gram]) < _VARIETY or len(right[gram]) < _VARIETY:
+    apart = {gram for gram in counts if len(gram) > 1 and _stands_alone(gram)}
+    neighbours = _neighbours(runs, apart)
+    for gram in apart:
+        n = counts[gram]
+        if min(map(len, neighbours[gram])) < _VARIETY:
             continue
         parts = ((gram[:i], gram[i:]) for i in range(1, len(gram)))
         if min(math.log(n * total / (counts[a] * counts[b])) for a, b in parts) > _COHESION:
             yield gram, n
+
+
+def _frequent(runs: Sequence[str]) -> Counter[str]:
+    """Return the pieces of runs that occur often enough, by length: a long piece occurs no more
+    often than those in it, so most of a book's are never counted."""
+    found: Counter[str] = Counter()
+    for n in range(1, _LONGEST_RUN + 1):
+        counts = Counter(
+            run[i : i + n]
+            for run in runs
+            for i in range(len(run) - n + 1)
+            if n == 1 or (run[i : i + n - 1] in found and run[i + 1 : i + n] in found)
+        )
+        found.update({gram: count for gram, count in counts.items() if count >= _LEAST_TERM})
+    return found
+
+
+def _stands_alone(gram: str) -> bool:
+    return gram[0] not in _PARTICLES and gram[-1] not in _PARTICLES
+
+
+def _neighbours(runs: Sequence[str], grams: Set[str]) -> dict[str, tuple[set[str], set[str]]]:
+    """Return what stands before and after each of these pieces, as far as it matters; each end of a
+    run counts as another."""
+    found: dict[str, tuple[set[str], set[str]]] = {gram: (set(), set()) for gram in grams}
+    for run in runs:
+        for n in range(2, min(_LONGEST_RUN, len(run)) + 1):
+            for i in range(len(run) - n + 1):
+                if (gram := run[i : i + n]) in found:
+                    left, right = found[gram]
+                    if len(left) < _VARIETY:
+                        left.add(run[i - 1] if i else f"^{len(left)}")
+                    if len(right) < _VARIETY:
+                        right.add(run[i + n] if i + n < len(run) else f"${len(right)}")
+    return found
 
 
 def _maximal(found: Counter[str]) -> list[str]:

@@ -20,7 +20,7 @@ from tasks.records import Generation, Line, Request
 
 _MORE_THAN_USUAL = 1.4
 _SHIFT = 1.5  # how much better lengths and figures fit the next line, as a sum of logarithms
-_FIGURE, _FLOOR = 1.0, 4.0  # what a figure of another line counts, and letters added to short ones
+_FIGURE, _FLOOR = 1.0, 8.0  # what a figure of another line counts, and letters added to short ones
 
 
 def judge(request: Request, row: Generation) -> list[Judged]:
@@ -124,7 +124,7 @@ def _merged(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:
     """Return the numbers at which a missing neighbour's text seems to stand as well: far more is
     said there than elsewhere in the answer, or figures of the neighbour's."""
     texts = answer.texts
-    said = {n: weight(text) / max(1.0, weight(lines[n - 1].text)) for n, text in texts.items()}
+    said = {n: _said(text, lines[n - 1].text) for n, text in texts.items()}
     usual = median(said.values()) if len(said) > 2 else 1.0
     found = set()
     for missing in (n for n in range(1, len(lines) + 1) if n not in texts):

@@ -69,6 +69,9 @@ class TranslationRequests:
             before = chunk.lines[max(0, first - _CONTEXT_LINES) : first]
             context, pairs = "\n".join(line.text for line in before), ()
         rendered = self._rendered(chunk, lines, context, pairs)
+        while pairs and self._maker.count(rendered) > self._maker.budget.max_prompt_tokens:
+            pairs = pairs[1:]
+            rendered = self._rendered(chunk, lines, context, pairs)
         is_whole = len(lines) == len(chunk.lines) and not pairs
         known = chunk.prompt_tokens if is_whole else 0
         prompt_tokens = known or self._maker.count(rendered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 from support.generating import budget_settings, document, fake_spec, library
@@ -26,8 +27,15 @@ TEXTS = [
 ]
 
 
+def filler() -> list[str]:
+    """Sentences in which nothing recurs together: what recurs is told by comparison."""
+    dice = Random(1)
+    words = ["".join(dice.choices(("ba", "ke", "li", "mo", "tu", "ra"), k=3)) for _ in range(200)]
+    return [" ".join(dice.sample(words, 9)) + "." for _ in range(60)]
+
+
 def glossary(user: Sequence[Term] = (), settled: Sequence[Term] = ()) -> Glossary:
-    source, segments = document([((), [TEXTS])])
+    source, segments = document([((), [TEXTS, filler()])])
     budget = Budget.of(fake_spec(), budget_settings()).for_translation()
     maker = RequestMaker(source, fake_spec(), library(), budget, "zh", "A Book", "f" * 64)
     return Glossary(maker, segments, Pair("en", "zh"), user=user, settled=settled)
@@ -80,13 +88,16 @@ def test_a_file_that_is_none_is_named_with_the_line(data: bytes, said: str, tmp_
 
 
 def test_names_and_terms_that_recur_are_found() -> None:
-    _, segments = document([((), [TEXTS])])
+    _, segments = document([((), [TEXTS, filler()])])
 
     assert {each.text for each in candidates(segments, "en")} == {"Marie Curie", "spindle lathe"}
 
 
 def test_terms_without_spaces_are_found() -> None:
-    texts = [f"{a}量子计算机{b}。" for a, b in zip("甲乙丙丁戊己", "一二三四五六", strict=True)]
+    dice = Random(1)
+    signs = [chr(0x6000 + n) for n in range(300)]
+    texts = ["".join(dice.sample(signs, 12)) + "。" for _ in range(60)]
+    texts += [f"{a}量子计算机{b}。" for a, b in zip("甲乙丙丁戊己", "一二三四五六", strict=True)]
     _, segments = document([((), [texts])], language="zh")
 
     assert "量子计算机" in {each.text for each in candidates(segments, "zh")}
