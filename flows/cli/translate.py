@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import Model, OcrOption, Password, Prompts, absolute_model
+from flows.cli.options import (
+    From,
+    Model,
+    OcrOption,
+    Password,
+    Prompts,
+    To,
+    absolute_model,
+)
 from tasks.naming import as_uri
 from tasks.settings import settings
 
@@ -32,25 +40,8 @@ def translate(
         list[str],
         typer.Argument(metavar="SOURCE", help="Documents, folders with documents, and URLs."),
     ],
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            "-t",
-            metavar="CODE",
-            show_default="the setting `translate_to`",
-            help="Into which language: en, zh, ja, de, fr, es, …",
-        ),
-    ] = None,
-    source_language: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="CODE",
-            show_default="as found in the text",
-            help="The documents' own language.",
-        ),
-    ] = None,
+    to: To = None,
+    source_language: From = None,
     model: Model = None,
     glossary: Annotated[
         Path | None,

@@ -70,6 +70,11 @@ def base(language: str) -> str:
     return language.lower().partition("-")[0]
 
 
+def language_codes() -> list[str]:
+    """Return the codes of all languages that have a name here."""
+    return [code for code in _NAMES if code != "und"]
+
+
 def language_code(name: str) -> str:
     """Return the code of a language that a user names: "zh", "zh-TW", "Chinese" or "中文".
 
@@ -82,7 +87,7 @@ def language_code(name: str) -> str:
             return code
     if re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", wanted):
         return wanted
-    known = ", ".join(code for code in _NAMES if code != "und")
+    known = ", ".join(language_codes())
     raise SourceError(name, "no such language", f"Name it by its code: {known}")
 
 
