@@ -19,7 +19,7 @@ from tasks.extract.sources import documents_below
 from tasks.land.documents import landed_paths
 from tasks.land.inbox import NewFile, land_entry, new_files
 from tasks.naming import uri_of
-from tasks.records import InboxEntry
+from tasks.records import InboxEntry, SourceStatus
 from tasks.settings import PROJECT_ROOT, Settings
 
 INBOX = PROJECT_ROOT / "data" / "inbox"  # it is made where it is not
@@ -36,7 +36,8 @@ class Intake(Protocol):
     def is_empty(self, settings: Settings) -> bool: ...  # before any model is looked for
     def uris(self, settings: Settings, made_by: str, language: str) -> list[str]: ...
     def ended(self, outcome: Outcome) -> None: ...
-    def go_on(self) -> bool: ...
+    @property
+    def go_on(self) -> Callable[[], bool] | None: ...  # None: there is no end
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Named:
     def ended(self, outcome: Outcome) -> None:
         """Note nothing."""
 
-    def go_on(self) -> bool:
-        return True
+    @property
+    def go_on(self) -> None:
+        return None
 
 
 @dataclass
@@ -91,7 +93,9 @@ class Inbox:
 
     def uris(self, settings: Settings, made_by: str, language: str) -> list[str]:
         self._made_by, self._language, self._results = made_by, language, settings.results
-        paths = list(documents_below(self.folder, settings.results))
+        written = landed_paths(settings.results)
+        below = documents_below(self.folder, settings.results)
+        paths = [path for path in below if str(path.absolute()) not in written]
         new, unsettled = new_files(settings.results, paths, made_by, language, again=self.again)
         for path in unsettled:
             log.warning("%s: still being written; it is left for the next time", path)
@@ -102,7 +106,7 @@ class Inbox:
         file = self._files.get(outcome.uri)
         if file is None:
             return
-        status = "failed" if outcome.failed else "partial" if outcome.warnings else "ok"
+        status: SourceStatus = "partial" if outcome.warnings else "ok"
         land_entry(
             self._results,
             InboxEntry(
@@ -110,25 +114,29 @@ class Inbox:
                 made_by=self._made_by,
                 language=self._language,
                 uri=outcome.uri,
-                status=status,
+                status="failed" if outcome.failed else status,
                 error=outcome.error,
+                final=not outcome.transient,
                 ended_at=datetime.now(UTC),
             ),
         )
 
-    def go_on(self) -> bool:
-        return self.until is None or self.now() < self.until
+    @property
+    def go_on(self) -> Callable[[], bool] | None:
+        until = self.until
+        return (lambda: self.now() < until) if until else None
 
 
-def next_time(clock: str, now: datetime) -> datetime:
-    """Return when a clock shows a time next: "06:30".
+def next_time(clock: str, after: datetime) -> datetime:
+    """Return when a clock on the wall shows a time next: "06:30".
 
     Raises:
         SourceError: it is no time.
     """
     try:
-        at = datetime.strptime(clock, "%H:%M")
+        at = datetime.strptime(clock, "%H:%M").time()
     except ValueError as error:
         raise SourceError(clock, "it is no time of day", "Write it as 06:30") from error
-    found = now.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return found if found > now else found + timedelta(days=1)
+    here = after.astimezone().replace(tzinfo=None)  # without it, the hour that summer adds is kept
+    found = datetime.combine(here.date(), at)
+    return (found if found > here else found + timedelta(days=1)).astimezone()

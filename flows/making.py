@@ -20,7 +20,8 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
 from tasks.land import land_summary, land_translation
-from tasks.land.translations import Output, settled_terms
+from tasks.land.documents import check_free
+from tasks.land.translations import Output, paths_beside, settled_terms
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Segment, Source
 from tasks.settings import Settings
@@ -115,7 +116,9 @@ class Translations:
     ) -> TranslationPlan:
         source, results = extracted.source, settings.results
         by = made_by(model_identity(spec, settings), prompts)
-        settled = [] if self.again else settled_terms(results, source.uri, self.options.to, by)
+        if self.beside:
+            check_free(results, paths_beside(source.uri, self.options.to).values(), source.uri)
+        settled = [] if self.again else settled_terms(results, source, self.options.to, by)
         return TranslationPlan(
             source, extracted.segments, spec, prompts, self.options, settings, settled
         )

@@ -88,6 +88,8 @@ class Outcome:
         twin: the uri of the source with the same content that stands for this one, or failed for
             both; or "".
         flaws: what the document suffers from.
+        transient: it failed, or suffers, from what may be gone by the next run: a full disk, a
+            server that gave no answer.
     """
 
     uri: str
@@ -99,6 +101,7 @@ class Outcome:
     twin: str = ""
     remedy: str = ""
     flaws: tuple[Flaw, ...] = ()
+    transient: bool = False
 
     @property
     def failed(self) -> bool:
@@ -147,7 +150,8 @@ class Rounds:
         watcher: hears of each source as it ends, and sees the progress about once a second,
             both in the thread that calls `run`.
         batch: the least number of requests in a batch, as long as there are that many.
-        go_on: asked before anything is begun; once it says no, what is under way is the last.
+        go_on: asked before anything is begun; once it says no, what is under way is the last, and
+            that is never much.
     """
 
     def __init__(
@@ -158,7 +162,7 @@ class Rounds:
         watcher: Watcher,
         *,
         batch: int = 16,
-        go_on: Callable[[], bool] = lambda: True,
+        go_on: Callable[[], bool] | None = None,
     ) -> None:
         self._work, self._progress, self._watcher = work, progress, watcher
         self._batch, self._go_on = batch, go_on
@@ -196,11 +200,12 @@ class Rounds:
         """The uris of sources that were not come to, or not through with, when run() ended."""
         begun = [*self._open, *self._aside]
         left = [*self._unread, *((each.order, each.uri) for each in begun)]
+        left += [(order, uri) for twins in self._twins.values() for order, uri, _ in twins]
         return [uri for _, uri in sorted(left)]
 
     def _start_work(self) -> bool:
         """Hand out what can be started; return whether anything is under way."""
-        if not self._go_on():
+        if self._go_on and not self._go_on():
             return bool(self._reading or self._asking)
         self._take_up()
         while self._may_read():
@@ -242,7 +247,9 @@ class Rounds:
 
     def _next_batch(self) -> list[_Ready]:
         """Take from the stock: much while it is large, so that task runs stay few."""
-        size = max(self._batch, len(self._ready) // (2 * _BATCHES))
+        size = self._batch
+        if self._go_on is None:
+            size = max(size, len(self._ready) // (2 * _BATCHES))
         batch, self._ready = self._ready[:size], self._ready[size:]
         return batch
 
@@ -341,7 +348,8 @@ class Rounds:
         landed = self._work.land(document.reading, done)
         self._open.discard(document)
         cover, flaws = landed.coverage, tuple(plan.flaws(done))
-        nothing = flaws and not (cover.ok or cover.repaired)
+        is_shown = cover.ok or cover.repaired or any(each.kind == "line_failed" for each in flaws)
+        nothing = flaws and not is_shown
         error = InferenceError(document.uri, _NOTHING, _OTHER_MODEL) if nothing else None
         self._end(
             document.order,
@@ -354,6 +362,7 @@ class Rounds:
                 asked=len(document.asked),
                 from_ledger=len(done.keys() - document.asked),
                 flaws=flaws,
+                transient=any("no_answer" in each.reason for each in flaws),
             ),
         )
 
@@ -381,7 +390,8 @@ def _twin(outcome: Outcome, uri: str, source: Source) -> Outcome:
 
 
 def _failed(uri: str, error: PipelineError, source: Source | None = None) -> Outcome:
-    return Outcome(uri, source, error=str(error), remedy=error.remedy)
+    passing = isinstance(error, StorageError | InferenceError)
+    return Outcome(uri, source, error=str(error), remedy=error.remedy, transient=passing)
 
 
 def _label(batch: Sequence[_Ready]) -> str:

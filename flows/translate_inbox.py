@@ -56,7 +56,7 @@ def translate_inbox(
         return Inbox(PROJECT_ROOT / folder, until=deadline, again=again)
 
     return make_documents(
-        Parameters(model, prompt_dir=prompt_dir),
+        Parameters(model, again, prompt_dir=prompt_dir),
         Wanted(to, source_language, glossary, output, mode).translations,
         intake,
     )

@@ -158,11 +158,13 @@ class Term:
 
     Attributes:
         note: the user's own; kept, and told to nobody.
+        exact: it occurs only as it is written, capitals included: a name.
     """
 
     source: str
     target: str
     note: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,7 @@ class GlossaryEntry:
         origin: user: from the user's file; found: proposed by the model.
         count: segments of the source in which it occurs.
         made_by: hex sha256 of the model and the prompt that proposed what is found.
+        settled_at: UTC; when the translation was landed.
     """
 
     document_id: str
@@ -188,6 +191,7 @@ class GlossaryEntry:
     origin: Literal["user", "found"]
     count: int
     made_by: str
+    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,6 +382,7 @@ class InboxEntry:
             What failed is new with another of these.
         language: of the translation; with another, every file is new.
         status: as of a source; partial: with warnings.
+        final: whether it is done with; not where what went wrong may be gone by the next run.
         ended_at: UTC.
     """
 
@@ -387,6 +392,7 @@ class InboxEntry:
     uri: str
     status: SourceStatus
     error: str = ""
+    final: bool = True
     ended_at: datetime | None = None
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from tasks.chunk.text import line_text, shorten
 from tasks.errors import SourceError
+from tasks.generate.attempts import was_refused
 from tasks.generate.languages import is_in
 from tasks.generate.line_checks import Pair, weight
 from tasks.generate.lines import numbered
@@ -31,7 +33,7 @@ Done = Mapping[str, Generation]
 _HEADS = {("source", "target"), ("term", "translation"), ("原文", "译文"), ("术语", "译文")}
 _BATCH = 20  # terms of a call
 _TERM_TOKENS = 48  # of the answer for one
-_EXAMPLES = 20
+_EXAMPLE_TOKENS = 60
 _LONGEST = 4.0  # times as long as the term, in what it says
 _SLACK = 24.0
 
@@ -83,8 +85,9 @@ class Glossary:
 
     Args:
         user: entries of the user's file.
-        settled: what was found for an earlier state of the document. It stays as it is and nothing
-            is looked for again, so that an edit changes no other part of the translation.
+        settled: what was found for an earlier state of the document, or one entry without a term
+            if that was nothing. It stays as it is and nothing is looked for again, so that an edit
+            changes no other part of the translation.
     """
 
     def __init__(
@@ -97,14 +100,13 @@ class Glossary:
         settled: Sequence[Term] = (),
     ) -> None:
         self._segments, self._pair = segments, pair
-        self._user, self._settled = tuple(user), tuple(settled)
+        self._user = tuple(user)
+        self._settled = [_found(term.source, term.target) for term in settled if term.source]
         self._given = {term.source.casefold() for term in user}
         found = candidates(segments, pair.source) if pair.differ and not settled else []
         self._counts = {each.text.casefold(): each.count for each in found}
         new = [each for each in found if each.text.casefold() not in self._given]
-        self.requests = [
-            _request(maker, new[at : at + _BATCH]) for at in range(0, len(new), _BATCH)
-        ]
+        self.requests = list(_requests(maker, new))
 
     def missing(self, done: Done) -> list[Request]:
         """Return the requests without an answer; none: terms() is settled."""
@@ -131,8 +133,10 @@ class Glossary:
         proposed = [term for request in self.requests for term in self._proposed(request, done)]
         agreed = _agreed(proposed, self._counts)
         named = {term.source for term in agreed}
-        lines = (line.text for request in self.requests for line in request.lines)
-        declined = (Term(text, "") for text in lines if text not in named)
+        # A call that got no answer settles nothing.
+        answered = (each for each in self.requests if not was_refused(done[each.key]))
+        lines = (line.text for request in answered for line in request.lines)
+        declined = (_found(text, "") for text in lines if text not in named)
         for term in (*self._settled, *agreed, *declined):
             if term.source.casefold() not in self._given:
                 yield term
@@ -146,7 +150,7 @@ class Glossary:
             term = request.lines[number - 1].text
             rendering = text.strip(" .。;；:：")
             if number not in answer.repeated | answer.misplaced and self._is_fit(term, rendering):
-                yield Term(term, rendering)
+                yield _found(term, rendering)
 
     def _is_fit(self, term: str, rendering: str) -> bool:
         if rendering.casefold() == term.casefold():
@@ -158,6 +162,11 @@ class Glossary:
         )
 
 
+def _found(source: str, target: str) -> Term:
+    """Return an entry that is not the user's: names have capitals, terms are in small letters."""
+    return Term(source, target, exact=source != source.lower())
+
+
 def check_renderings(request: Request, text: str, finish_reason: str) -> tuple[str, ...]:
     """Return the names of the checks that an answer fails: without a line it is none."""
     truncated = finish_reason == "length"
@@ -167,17 +176,34 @@ def check_renderings(request: Request, text: str, finish_reason: str) -> tuple[s
     return ("truncated",) if truncated else ()
 
 
-def _request(maker: RequestMaker, found: Sequence[Candidate]) -> Request:
+def _requests(maker: RequestMaker, found: Sequence[Candidate]) -> Iterator[Request]:
+    """Yield requests for all candidates, as many in each as its budget has room for."""
+    at, size = 0, _BATCH
+    while at < len(found):
+        request = _request(maker, found[at : at + size])
+        if request is not None:
+            yield request
+        elif size > 1:
+            size //= 2
+            continue
+        at += size
+
+
+def _request(maker: RequestMaker, found: Sequence[Candidate]) -> Request | None:
+    """Return the request for these candidates; None: it would be too long."""
     lines = tuple(Line(n, each.text, n) for n, each in enumerate(found, start=1))
+    examples = (shorten(line_text(each.example), _EXAMPLE_TOKENS, maker.tokens) for each in found)
     variables = {
         "language": maker.language,
         "title": maker.title,
-        "context": "\n".join(each.example for each in found[:_EXAMPLES] if each.example),
+        "context": "\n".join(filter(None, examples)),
         "source": numbered([replace(line, paragraph=1) for line in lines]),
     }
     rendered = maker.render("glossary", variables)
     prompt_tokens = maker.count(rendered)
-    most = min(_TERM_TOKENS * len(lines), maker.budget.n_ctx - prompt_tokens)
+    most = _TERM_TOKENS * len(lines)
+    if prompt_tokens > maker.budget.max_prompt_tokens or prompt_tokens + most > maker.budget.n_ctx:
+        return None
     sampling = Sampling(max_tokens=most)
     return maker.request("glossary", rendered, lines, sampling, prompt_tokens, level=0)
 
@@ -190,4 +216,4 @@ def _agreed(terms: Iterable[Term], counts: Mapping[str, int]) -> list[Term]:
         name = term.source.casefold()
         names.setdefault(name, term.source)
         votes.setdefault(name, Counter())[term.target] += counts.get(name, 1)
-    return [Term(names[name], each.most_common(1)[0][0]) for name, each in votes.items()]
+    return [_found(names[name], each.most_common(1)[0][0]) for name, each in votes.items()]

@@ -88,6 +88,8 @@ def climb(
     best: dict[int, LineResult] = {}
     barren = 0
     for rung in range(RUNGS):
+        if rung == 2 and len(left) == 1:
+            continue  # there are no halves
         groups = _groups(rung, left)
         requests = [make(rung, group) for group in groups]
         state.missing = [request for request in requests if request.key not in done]
@@ -112,7 +114,7 @@ def climb(
 def _groups(rung: int, left: Positions) -> list[Positions]:
     if rung < 2:
         return [left]
-    if rung == 2 and len(left) > 1:
+    if rung == 2:
         middle = -(-len(left) // 2)
         return [left[:middle], left[middle:]]
     return [(position,) for position in left]

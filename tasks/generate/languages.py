@@ -107,14 +107,21 @@ def language_name(language: str) -> str:
     return names[1] if base(language) == "zh" else names[0]
 
 
+def is_same(source: str, target: str) -> bool:
+    """Tell whether two codes are of one language; Chinese in other characters is another."""
+    if base(source) == "zh":
+        return source.lower() == target.lower()
+    return base(source) == base(target)
+
+
 def is_already_in(text: str, source: str, target: str) -> bool:
     """Tell whether a text needs no translation: it has letters, and all are of the target's script
     and none of the source's. Latin letters alone are taken for English, as names of programs are.
     """
     here, there = base(source), base(target)
     letters = "".join(c for c in text if c.isalpha())
-    if not letters or here == there or {here, there} == {"zh", "ja"}:
-        return False
+    if not letters or (here in _SCRIPTS and _SCRIPTS[here] is _SCRIPTS.get(there)):
+        return False  # their letters do not tell them apart
     if there in _SCRIPTS:
         return _SCRIPTS[there].fullmatch(letters) is not None
     return there == "en" and here in _SCRIPTS and _LATIN.fullmatch(letters) is not None

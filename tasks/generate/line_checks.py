@@ -30,7 +30,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.generate.checks import is_repetitive, is_thinking, leaks
+from tasks.generate.checks import is_repetitive, leaks
 from tasks.generate.figures import figures, numbers
 from tasks.generate.languages import base, is_in
 from tasks.generate.protected import protected, without_protected
@@ -51,7 +51,13 @@ _WORD = re.compile(r"[^\W\d_][\w’'-]*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _IDEOGRAPH_LANGUAGES = frozenset({"zh", "ja"})
-_COPIED_WORDS = 7  # in a row: names and titles are shorter
+# In one line; "First, we …" and "Let me …" may well be what the source says.
+_TALKING = re.compile(
+    r"</?think|\A\s*(?:okay|alright|hmm)[,.]? (?:so )?the user\b|\A\s*好的，(?:用户|以下是)"
+    r"|\A\s*here(?:'s| is) the translation|\A\s*以下是.{0,6}译文",
+    re.IGNORECASE,
+)
+_COPIED_WORDS, _COPIED_SHARE = 7, 0.4  # in a row, and of the line: titles are shorter
 _LEAST_LETTERS = 12  # below that a line may be a name, which is the same in both languages
 # Letters that say as much as one ideograph: English to Chinese, as the median of UDHR's articles.
 _LETTERS_AN_IDEOGRAPH = 3.0
@@ -89,10 +95,10 @@ def check_line(
         return ("empty",)
     found = {
         "untranslated": pair.differ and is_untranslated(source, text, pair),
-        "wrong_language": not is_in(without_protected(text), pair.target),
+        "wrong_language": not is_in(own_words(text, source), pair.target),
         "length": is_out_of_proportion(source, text),
         "repetition": is_repetitive(text, source),
-        "reasoning": is_thinking(text) and not is_thinking(source),
+        "reasoning": bool(_TALKING.search(text)) and not _TALKING.search(source),
         "prompt_leak": leaks(text, messages, source),
         "figures": bool(missing_figures(source, text)),
         "units": has_other_units(source, text),
@@ -107,16 +113,28 @@ def is_untranslated(source: str, text: str, pair: Pair) -> bool:
     source, text = without_protected(source), without_protected(text)
     if sum(c.isalpha() for c in source) < _LEAST_LETTERS and not _IDEOGRAPHS.search(source):
         return False
-    if _plain(source) == _plain(text):
+    if _plain(source) in _plain(text):
         return _has_words(source)
     if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):
         return _keeps_ideographs(source, text, base(pair.target))
-    return _has_run(_words(source), _words(text), _COPIED_WORDS)
+    words = _words(text)
+    return _has_run(_words(source), words, max(_COPIED_WORDS, int(_COPIED_SHARE * len(words))))
+
+
+def own_words(text: str, source: str) -> str:
+    """Return a translation without what it takes over: addresses and code, names and the like."""
+    theirs = set(_words(source))
+    left = without_protected(text)
+    return _WORD.sub(
+        lambda match: "" if match.group().casefold() in theirs else match.group(), left
+    )
 
 
 def _has_words(text: str) -> bool:
-    """Tell whether a text is more than names: has words without a capital, or ideographs."""
-    return bool(_IDEOGRAPHS.search(text)) or sum(w[0].islower() for w in _WORD.findall(text)) >= 2
+    """Tell whether a text is more than names: ideographs, or a longer word without a capital."""
+    words = _WORD.findall(text)
+    is_prose = len(words) > 1 and any(word[0].islower() and len(word) > 3 for word in words)
+    return bool(_IDEOGRAPHS.search(text)) or is_prose
 
 
 def _keeps_ideographs(source: str, text: str, target: str) -> bool:
@@ -170,7 +188,7 @@ def _unquoted(source: str, text: str) -> Counter[str]:
 def is_rendered(term: Term, text: str) -> bool:
     """Tell whether a text has a term's rendering; its words may be inflected."""
     target, folded = term.target.casefold(), text.casefold()
-    if target in folded:
+    if target in folded or _plain(target) in _plain(text):
         return True
     stems = [word[: max(4, len(word) - 3)] for word in _WORD.findall(target)]
     return bool(stems) and not _IDEOGRAPHS.search(target) and all(s in folded for s in stems)

@@ -14,7 +14,11 @@ from dataclasses import dataclass
 
 from tasks.generate.lines import without_thinking
 
-_NUMBERED = re.compile(r"^\s*(?:[-*•]\s+)?\*{0,2}[\[［【]\s*(\d{1,5})\s*[\]］】]\*{0,2}\s?(.*)$")
+_NUMBERED = re.compile(
+    r"^\s*(?:[-*•]\s+)?\*{0,2}[\[［【]\s*(\d{1,5})\s*[\]］】]\*{0,2}\s?[:：]?\s?(.*)$"
+)
+_BARE = re.compile(r"^\s*(?:[-*•]\s+)?\*{0,2}(\d{1,5})\s?[.)、:：]\*{0,2}\s?(.*)$")
+_RANGE = re.compile(r"^\s*(?:[-*•]\s+)?\*{0,2}[\[［【]\s*\d{1,5}\s*[-–~,，、]\s*\d")
 _NOISE = re.compile(r"^\s*(?:`{3,}.*|</?\w+>)\s*$")
 
 
@@ -39,7 +43,9 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
     """Read an answer's lines.
 
     A line without a number goes on from the one above it; what stands before the first number, or
-    apart from all after a blank line, is left out, and so are fences.
+    apart from all after a blank line, is left out, and so are fences. Where no number stands in
+    brackets, those before a point or a colon count. Several lines under one number, [2-3], are an
+    unknown one.
 
     Args:
         truncated: it was cut off, so that its last line is not whole.
@@ -63,14 +69,17 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
+    rows = unicodedata.normalize("NFC", text).splitlines()
+    form = _NUMBERED if any(_NUMBERED.match(row) for row in rows) else _BARE
     number: int | None = None
     parts: list[str] = []
     is_open = False
-    for row in text.splitlines():
-        if match := _NUMBERED.match(unicodedata.normalize("NFC", row)):
+    for row in rows:
+        match = form.match(row)
+        if match or _RANGE.match(row):
             if number is not None:
                 yield number, _joined(parts)
-            number, parts, is_open = int(match[1]), [match[2]], True
+            number, parts, is_open = (int(match[1]), [match[2]], True) if match else (0, [], True)
         elif not row.strip():
             is_open = False
         elif is_open and not _NOISE.match(row):

@@ -105,7 +105,8 @@ class PromptLibrary:
         prompt = self._prompts.get(name)
         if prompt is None:
             raise PromptError(name, f"no such prompt; there are {_listed(self._prompts)}")
-        section = base(language) if base(language) in prompt.templates else "en"
+        wanted = (language.lower(), base(language), "en")
+        section = next(each for each in wanted if each in prompt.templates)
         for variable in sorted(variables.keys() - VARIABLES[name]):
             raise _unknown(prompt.path, variable, name)
         for variable in sorted(VARIABLES[name] - variables.keys()):

@@ -9,23 +9,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-_URL = r"(?:https?|ftp)://[^\s<>()\"'，。；、）】」》]*[^\s<>()\"'，。；、）】」》.,;:!?]"
-_EMAIL = r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+_WIDE = "\u3000-\u9fff\uac00-\ud7af\uff00-\uffef"  # an address ends where Chinese begins
+_URL = rf"(?:https?|ftp)://[^\s<>()\"'{_WIDE}]*[^\s<>()\"'{_WIDE}.,;:!?]"
+_EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
 _PLACEHOLDER = r"\{\{\s*\w+\s*\}\}|\{\w+\}|\$\{\w+\}|%\(\w+\)[sd]|%\d*\$?[sd]\b"
 _CODE = r"`[^`]+`"
 _TEX = r"\$(?=[^$]*[\\^_={])[^$\s](?:[^$]*[^$\s])?\$"
 _CITATION = r"[\[［【]\s*\d{1,3}(?:\s*[,，;–-]\s*\d{1,3})*\s*[\]］】]"
 _PIECE = re.compile("|".join((_URL, _EMAIL, _PLACEHOLDER, _CODE, _TEX, _CITATION)))
 _IS_CITATION = re.compile(_CITATION)
-_PLAIN_MARKS = str.maketrans("［］【】，", "[][],", " \u00a0\u3000")
+_PLAIN_MARKS = str.maketrans("［］【】，；–", "[][],;-", " \u00a0\u3000")
 
-_SHELL = re.compile(r"^\s*(?:[$#%]\s+\S|>>>\s|\w+@\w+:[~/]\S*[$#])")
+_PROGRAM = (
+    r"(?:[a-z]+[-./][\w./-]+|apt|cat|cd|chmod|chown|cp|curl|dd|dpkg|echo|export|find|git|grep|kill|ls"
+    r"|make|mkdir|mount|mv|pip|python3?|rm|sed|ssh|su|sudo|systemctl|tar|touch|wget)\b"
+)
+_SHELL = re.compile(rf"^\s*(?:\$\s+[a-z./~]|#\s+{_PROGRAM}|>>>\s|\w+@\w+:[~/]\S*[$#])")
 _STATEMENT = re.compile(
-    r"^\s*(?:#include\b|import [\w.]+;?$|from [\w.]+ import\b|def \w+\(|class \w+[(:]|return\b.*;$"
-    r"|(?:public|private|static|void|int|char|const|var|let) \w+.*[;{(]$|</?\w+[^<>]*>$|[{}();]+$)"
+    r"^\s*(?:#include\b|import \w+(?:\.\w+)+;?$|from [\w.]+ import\b|def \w+\(|return\b.*;$"
+    r"|class \w+(?:\([^()]*\))?:$|(?:public|private|static|void|int|char|const|var|let) \w+.*[={(<]"
+    r".*[;{(]$|</?\w+[^<>]*>$|[{}();]+$)"
 )
 _OPERATORS = frozenset("{}()[]<>=;|&\\_$#*/+-~^%@:")
-_MATHS = re.compile(r"[=≈≤≥<>±∑∏∫√∂∞∈∉⊂∪∩→⇒↦∀∃·×÷^_{}\\|]")
+_MATHS = re.compile(r"[=≈≤≥<>±∑∏∫√∂∞∈∉⊂∪∩→⇒↦∀∃×÷^_{}\\|]")
+_IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _FIGURE_TABLE = re.compile(r"[\d.,:;%€$£¥()/+\-–—|\s]")
 
 
@@ -46,7 +53,8 @@ def without_protected(text: str) -> str:
 
 def is_nothing_to_translate(text: str) -> bool:
     """Tell whether a text has no words besides what is taken over: figures, an address, a mark."""
-    return sum(c.isalpha() for c in without_protected(text)) < 2
+    left = without_protected(text)
+    return not _IDEOGRAPH.search(left) and sum(c.isalpha() for c in left) < 2
 
 
 def is_code(text: str) -> bool:
@@ -60,11 +68,14 @@ def is_code(text: str) -> bool:
 
 def is_formula(text: str) -> bool:
     """Tell whether a text is a formula: signs of mathematics, and no words of three letters."""
-    return bool(_MATHS.search(text)) and not re.search(r"[^\W\d_]{3,}", text)
+    words = _IDEOGRAPH.search(text) or re.search(r"[^\W\d_]{3,}", text)
+    return bool(_MATHS.search(text)) and not words
 
 
 def is_row_of_figures(text: str) -> bool:
-    """Tell whether a text is a row of a table of figures: mostly figures, hardly a word."""
+    """Tell whether a text is a row of a table of figures, at most with their units."""
     dense = len(_FIGURE_TABLE.findall(text))
-    words = re.findall(r"[^\W\d_]{2,}", text)
-    return any(c.isdigit() for c in text) and dense > 0.6 * len(text) and len(words) <= 2
+    words = re.findall(r"[^\W\d_]{3,}", text)
+    figures = re.findall(r"\d+", text)
+    is_prose = words or _IDEOGRAPH.search(text)
+    return not is_prose and len(figures) >= 3 and dense > 0.7 * len(text)

@@ -47,6 +47,12 @@ their they have been being will would should could must some many much more most
 very also only following using used don't about after before under
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_TEXT.split())
+_NO_NAME_TEXT = """
+monday tuesday wednesday thursday friday saturday sunday january february march april may june july
+august september october november december figure figures fig table tables section sections chapter
+chapters appendix equation theorem lemma example part page volume note step will act yes no english
+"""
+_NO_NAMES = frozenset(_NO_NAME_TEXT.split())
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,14 @@ def _names(texts: Iterable[str]) -> Counter[str]:
     found = Counter(
         " ".join(match.group().split()) for text in texts for match in _NAME.finditer(text)
     )
-    return Counter({name: n for name, n in found.items() if n >= _LEAST_NAME})
+    return Counter(
+        {name: n for name, n in found.items() if n >= _LEAST_NAME and not _is_common(name)}
+    )
+
+
+def _is_common(name: str) -> bool:
+    """Tell whether it is a word that has its capital from its language: I'm, Monday, Figure."""
+    return " " not in name and (name.casefold() in _NO_NAMES or not name.isalnum())
 
 
 def _phrases(texts: Sequence[str]) -> Iterator[tuple[str, int]]:

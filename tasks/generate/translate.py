@@ -20,9 +20,9 @@ from tasks.errors import SourceError
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.flaws import Flaw, line_flaws, places
 from tasks.generate.foresight import Foreseen
-from tasks.generate.glossary import Glossary, made_by
+from tasks.generate.glossary import Entry, Glossary, made_by
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
-from tasks.generate.languages import base, is_already_in
+from tasks.generate.languages import base, is_already_in, is_same
 from tasks.generate.line_checks import Pair
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.protected import (
@@ -128,7 +128,7 @@ class TranslationPlan:
         settled: Sequence[Term] = (),
     ) -> None:
         source = replace(source, language=options.given or source.language)
-        if source.language.lower() == options.to.lower():
+        if is_same(source.language, options.to):
             remedy = "Name another with --to, or the document's own with --from"
             raise SourceError(source.uri, f"it is in {source.language} already", remedy)
         self._source, self._options, self._model = source, options, spec.name
@@ -154,7 +154,8 @@ class TranslationPlan:
         return self._pack(done).chunks
 
     def glossary(self, done: Done) -> list[GlossaryEntry]:
-        """Return the glossary, once it is settled."""
+        """Return the glossary, once it is settled; where it is empty, one entry without a term."""
+        nothing = [Entry(Term("", ""), "found", 0)]
         return [
             GlossaryEntry(
                 document_id=self.document_id,
@@ -169,13 +170,14 @@ class TranslationPlan:
                 count=entry.count,
                 made_by=self._glossary_by,
             )
-            for entry in self._glossary.entries(done)
+            for entry in self._glossary.entries(done) or nothing
         ]
 
     def _pack(self, done: Done) -> _Packed:
         """Return the chunks: what of the glossary occurs in one takes room in its prompt."""
         if self._packed is None:
-            requests = TranslationRequests(self._maker, self._glossary.terms(done))
+            terms = self._glossary.terms(done)
+            requests = TranslationRequests(self._maker, terms, self._options.mode)
             budget = self._maker.budget
             chunks = chunk_segments(
                 replace(self._source, title=self._title),
@@ -198,8 +200,8 @@ class TranslationPlan:
         if missing := self._glossary.missing(done):
             return missing
         # Passages that repeat word for word make the same request: it is asked once.
-        missing = (request for state in self._climbs(done) for request in state.missing)
-        return list({request.key: request for request in missing}.values())
+        found = (request for state in self._climbs(done) for request in state.missing)
+        return list({request.key: request for request in found}.values())
 
     def foreseen(self, done: Done) -> Foreseen:
         """Return what follows the requests that can be made now; failures can't be foreseen."""

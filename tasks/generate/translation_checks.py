@@ -9,13 +9,12 @@ from collections.abc import Mapping, Sequence
 from math import log
 from statistics import median
 
-from tasks.generate.figures import numbers
+from tasks.generate.figures import written
 from tasks.generate.ladder import Judged
 from tasks.generate.languages import is_in
-from tasks.generate.line_checks import Pair, check_line, weight
+from tasks.generate.line_checks import Pair, check_line, own_words, weight
 from tasks.generate.numbered_answer import NumberedAnswer, read_numbered
 from tasks.generate.occurring import occurring
-from tasks.generate.protected import without_protected
 from tasks.records import Generation, Line, Request
 
 _MORE_THAN_USUAL = 1.4
@@ -42,12 +41,13 @@ def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
     answer = read_numbered(text, len(request.lines), truncated=truncated)
     pair = Pair(request.source_language, request.language)
     # Many lines tell a language that one alone is too short for.
-    whole = without_protected(" ".join(answer.texts.values()))
+    shown = " ".join(line.text for line in request.lines)
+    whole = own_words(" ".join(answer.texts.values()), shown)
     is_foreign = pair.differ and not is_in(whole, pair.target)
     places = {
         "repeated": answer.repeated,
         "misplaced": _misplaced(request.lines, answer),
-        "merged": _merged(request.lines, answer),
+        "merged": _merged(request, answer),
     }
     judged = []
     for number, line in enumerate(request.lines, start=1):
@@ -86,33 +86,37 @@ def _misplaced(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:
     """
     if answer.unknown:
         return frozenset(answer.texts)
-    return answer.misplaced | _shifted(lines, answer.texts)
+    moved = (_moved(lines, answer.texts, by) for by in (1, -1))
+    return answer.misplaced.union(*moved)
 
 
-def _shifted(lines: Sequence[Line], texts: Mapping[int, str]) -> frozenset[int]:
-    """Return the last numbers, if the final line is missing and each of them fits the line after
-    its own better: two lines were made one and the others moved up. By lengths, as Gale and Church
-    align sentences (1993), and by figures."""
-    last = max(texts, default=0)
-    if not 1 < last < len(lines):
+def _moved(lines: Sequence[Line], texts: Mapping[int, str], by: int) -> frozenset[int]:
+    """Return the run of numbers, if there is one, whose texts fit the line after, or before, their
+    own better: two lines were made one, or one was cut in two, and others moved. With them goes the
+    number at either end, where it happened. By lengths, as Gale and Church align sentences (1993),
+    and by figures."""
+    if len(texts) < 2:
         return frozenset()
     usual = median(_said(texts[n], lines[n - 1].text) for n in texts)
     gain = best = 0.0
-    first = last + 1
-    for n in range(last, 0, -1):
-        if n in texts:
-            own, following = lines[n - 1].text, lines[n].text
-            gain += _strangeness(texts[n], own, following, usual)
-            if gain > best:
-                best, first = gain, n
-    return frozenset(n for n in texts if n >= first - 1) if best > _SHIFT else frozenset()
+    first = 1
+    run = range(0)
+    for n in sorted(texts):
+        if not 1 <= n + by <= len(lines):
+            continue
+        gain += _strangeness(texts[n], lines[n - 1].text, lines[n + by - 1].text, usual)
+        if gain <= 0:
+            gain, first = 0.0, n + 1
+        elif gain > best:
+            best, run = gain, range(first - 1, n + 2)
+    return frozenset(run).intersection(texts) if best > _SHIFT else frozenset()
 
 
-def _strangeness(text: str, own: str, following: str, usual: float) -> float:
-    """Return how much better a text fits the line after its own; less than 0 where it does not."""
-    there, here, beyond = numbers(text), numbers(own), numbers(following)
+def _strangeness(text: str, own: str, other: str, usual: float) -> float:
+    """Return how much better a text fits another line than its own; below 0 where it does not."""
+    there, here, beyond = written(text), written(own), written(other)
     figures = len(there & (beyond - here)) - len(there & (here - beyond))
-    lengths = abs(log(_said(text, own) / usual)) - abs(log(_said(text, following) / usual))
+    lengths = abs(log(_said(text, own) / usual)) - abs(log(_said(text, other) / usual))
     return lengths + _FIGURE * figures
 
 
@@ -120,18 +124,20 @@ def _said(text: str, source: str) -> float:
     return (weight(text) + _FLOOR) / (weight(source) + _FLOOR)
 
 
-def _merged(lines: Sequence[Line], answer: NumberedAnswer) -> frozenset[int]:
-    """Return the numbers at which a missing neighbour's text seems to stand as well: far more is
-    said there than elsewhere in the answer, or figures of the neighbour's."""
-    texts = answer.texts
+def _merged(request: Request, answer: NumberedAnswer) -> frozenset[int]:
+    """Return the numbers at which a missing neighbour's text may stand as well.
+
+    At first all neighbours: they are asked for with the missing line, which takes no further call.
+    Later those at which far more is said than elsewhere in the answer, or a figure of the other's.
+    """
+    lines, texts = request.lines, answer.texts
     said = {n: _said(text, lines[n - 1].text) for n, text in texts.items()}
     usual = median(said.values()) if len(said) > 2 else 1.0
     found = set()
     for missing in (n for n in range(1, len(lines) + 1) if n not in texts):
-        for n in (missing - 1, missing + 1):
-            if n in texts:
-                own = numbers(lines[n - 1].text)
-                strange = (numbers(texts[n]) - own) & (numbers(lines[missing - 1].text) - own)
-                if strange or said[n] > _MORE_THAN_USUAL * usual:
-                    found.add(n)
+        for n in {missing - 1, missing + 1} & texts.keys():
+            own = written(lines[n - 1].text)
+            strange = (written(texts[n]) - own) & (written(lines[missing - 1].text) - own)
+            if not request.level or strange or said[n] > _MORE_THAN_USUAL * usual:
+                found.add(n)
     return frozenset(found)

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tasks.chunk.text import line_text
 from tasks.generate.lines import numbered
 from tasks.generate.occurring import occurring
 from tasks.generate.requests import Rendered, RequestMaker
-from tasks.records import Chunk, Line, Request, Sampling, Term
+from tasks.records import Chunk, Line, Request, Sampling, Term, TranslationMode
 
 _CONTEXT_LINES = 3  # of the chunk, before lines that are asked for again
 # By rung: greedy; against loops; as at first, with fewer lines; and something else.
-_SAMPLINGS = (
+_SAMPLINGS: tuple[dict[str, Any], ...] = (
     {},
     {"frequency_penalty": 0.4, "seed": 1},
     {"seed": 2},
@@ -38,16 +39,26 @@ class TranslationRequests:
 
     Args:
         glossary: all entries; those that occur in a chunk enter its prompt.
+        mode: sequential leaves room for the translation of the lines before a chunk.
     """
 
-    def __init__(self, maker: RequestMaker, glossary: Sequence[Term] = ()) -> None:
-        self._maker = maker
+    def __init__(
+        self,
+        maker: RequestMaker,
+        glossary: Sequence[Term] = (),
+        mode: TranslationMode = "parallel",
+    ) -> None:
+        self._maker, self._mode = maker, mode
         self._glossary = glossary
         self.tokens = maker.tokens
 
     def chunk_tokens(self, chunk: Chunk) -> int:
         """Return the exact size of the prompt that asks for a whole chunk."""
-        return self._maker.count(self._rendered(chunk, chunk.lines, chunk.context, ()))
+        if self._mode == "parallel" or not chunk.context:
+            return self._maker.count(self._rendered(chunk, chunk.lines, chunk.context, ()))
+        # No translation is there yet: it will hardly take twice its source's tokens.
+        pairs = [Preceding(row, f"{row} {row}") for row in chunk.context.splitlines()]
+        return self._maker.count(self._rendered(chunk, chunk.lines, "", pairs))
 
     def ask(
         self,
@@ -60,10 +71,12 @@ class TranslationRequests:
 
         Args:
             positions: of the lines in the chunk, ascending.
-            pairs: what comes before the chunk, in place of its context.
+            pairs: what comes before the chunk; the last of them take the place of its context.
         """
         lines = tuple(chunk.lines[position] for position in positions)
         first = positions[0]
+        n_before = len(chunk.context.splitlines())
+        pairs = pairs[len(pairs) - n_before :] if n_before <= len(pairs) else ()
         context = "" if pairs else chunk.context
         if first:
             before = chunk.lines[max(0, first - _CONTEXT_LINES) : first]
@@ -71,9 +84,10 @@ class TranslationRequests:
         rendered = self._rendered(chunk, lines, context, pairs)
         while pairs and self._maker.count(rendered) > self._maker.budget.max_prompt_tokens:
             pairs = pairs[1:]
+            context = "" if pairs else chunk.context
             rendered = self._rendered(chunk, lines, context, pairs)
-        is_whole = len(lines) == len(chunk.lines) and not pairs
-        known = chunk.prompt_tokens if is_whole else 0
+        is_counted = len(lines) == len(chunk.lines) and (self._mode == "parallel" or not context)
+        known = chunk.prompt_tokens if is_counted and not pairs else 0
         prompt_tokens = known or self._maker.count(rendered)
         source_tokens = sum(self.tokens(line.text) for line in lines)
         most = self._maker.budget.translation_tokens(prompt_tokens, source_tokens, len(lines))

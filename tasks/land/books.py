@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +32,7 @@ def epub_of(page: bytes, document_id: str) -> bytes | None:
         book = Path(folder) / "book.epub"
         command = [
             *(pandoc, "--sandbox", "--from", "html", "--to", "epub3", "--output", str(book)),
-            *("--metadata", f"identifier=urn:lectern:{document_id}", "--split-level", "2"),
+            *("--metadata", f"identifier=urn:lectern:{document_id}", _chapters(pandoc), "2"),
         ]
         # The same bytes whenever it is made.
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
@@ -45,3 +47,11 @@ def epub_of(page: bytes, document_id: str) -> bytes | None:
         except (OSError, subprocess.TimeoutExpired) as error:
             log.warning("pandoc made no EPUB: %s", error)
     return None
+
+
+@cache
+def _chapters(pandoc: str) -> str:
+    """Return the option for where chapters begin, which has another name since version 3."""
+    said = subprocess.run([pandoc, "--version"], capture_output=True, text=True, check=False).stdout
+    old = re.match(r"pandoc\S* [12]\.", said)
+    return "--epub-chapter-level" if old else "--split-level"

@@ -8,7 +8,7 @@ bytes.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,20 +54,14 @@ def land_files(
     """Write a document's files, by their names, and then its row.
 
     Args:
-        elsewhere: further files, by absolute path; only Lectern's own are replaced.
+        elsewhere: further files, by absolute path; see check_free.
 
     Raises:
-        StorageError: they can't be written, or one of the latter is somebody else's.
+        StorageError: they can't be written.
     """
     folder = results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}"
     wanted = {(folder / name).absolute(): data for name, data in files.items()}
-    if elsewhere:
-        ours = landed_paths(results)
-        for path in elsewhere:
-            if path.exists() and str(path) not in ours:
-                remedy = "Move it away, or let the translation stay in the results"
-                raise StorageError(str(path), "there is a file of that name already", remedy)
-        wanted |= elsewhere
+    wanted |= elsewhere or {}
     for path, data in wanted.items():
         write_atomically(path, data)
     landed = replace(document, paths=tuple(map(str, wanted)))
@@ -76,14 +70,30 @@ def land_files(
     return landed
 
 
-def landed_paths(results: Path) -> frozenset[str]:
-    """Return the paths of all files that were written for documents.
+def check_free(results: Path, paths: Iterable[Path], uri: str) -> None:
+    """Look whether files may be written outside of the results: nothing is replaced but what was
+    written there for the same source.
 
     Raises:
-        StorageError: the table can't be read.
+        StorageError: another file is there, or the table can't be read.
     """
-    rows = collect(results, TABLE, lambda documents: documents.select("paths"))
-    return frozenset(path for (paths,) in rows.iter_rows() for path in paths or ())
+    ours = landed_paths(results)
+    for path in paths:
+        if path.exists() and ours.get(str(path)) != uri:
+            remedy = "Move it away, or let the translation stay in the results"
+            raise StorageError(str(path), "there is another file of that name", remedy)
+
+
+def landed_paths(results: Path) -> dict[str, str]:
+    """Return the paths of all files that were written for documents, with their sources' uris.
+
+    Raises:
+        StorageError: a table can't be read.
+    """
+    sources = collect(results, "sources", lambda rows: rows.select("source_id", "uri"))
+    rows = collect(results, TABLE, lambda rows: rows.select("source_id", "paths"))
+    found = rows.join(sources, on="source_id", how="left").select("paths", "uri")
+    return {path: uri or "" for paths, uri in found.iter_rows() for path in paths or ()}
 
 
 def slug(title: str) -> str:

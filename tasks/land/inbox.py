@@ -41,14 +41,15 @@ def new_files(
         entry.content
         for entry in to_records(collect(results, TABLE), InboxEntry)
         if entry.language == language
+        and entry.final
         and (entry.status != "failed" or (entry.made_by == made_by and not again))
     }
     new: dict[str, NewFile] = {}
     unsettled = []
     for path in paths:
         before = _stamp(path)
-        content = _hash(path) if before else None
-        if content is None or before != _stamp(path) or not _is_settled(path):
+        content = _hash(path)
+        if before is None or before != _stamp(path) or not _is_settled(before):
             unsettled.append(path)
         elif content not in known:
             new.setdefault(content, NewFile(path, content))
@@ -65,25 +66,26 @@ def land_entry(results: Path, entry: InboxEntry) -> None:
     write_table(results / TABLE / f"{name}.parquet", TABLE, to_frame(TABLE, [entry]))
 
 
-def _hash(path: Path) -> str | None:
+def _hash(path: Path) -> str:
+    """Return the sha256 of a file; of its path, if it can't be read: reading it says why."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # gone, or not readable yet
-        return None
+    except OSError:
+        return hashlib.sha256(bytes(path.absolute())).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, float, float] | None:
+    """Return by what a change is seen; None: the file has gone."""
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_size, stat.st_mtime_ns
+    return stat.st_size, stat.st_mtime, stat.st_ctime
 
 
-def _is_settled(path: Path) -> bool:
+def _is_settled(stamp: tuple[int, float, float]) -> bool:
     """Tell whether nobody has written to it for a while; copying may set an old time of change, and
     never one of the inode."""
-    stat = path.stat()
-    changed = max(stat.st_mtime, stat.st_ctime)
-    return not 0 <= time.time() - changed < _SETTLED_S
+    _, modified, changed = stamp
+    return not 0 <= time.time() - max(modified, changed) < _SETTLED_S

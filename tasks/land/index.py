@@ -143,7 +143,7 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
         at=row["created_at"] or source.get("read_at") or _EPOCH,
         note=_note(source) if source else "",
         failed_pages=tuple(row["failed_pages"]),
-        files=tuple(_link_here(path) for path in row["paths"] if _is_here(path)),
+        files=tuple(map(_link_here, _paths_here(row))),
         kind=row["kind"],
         language=row["language"],
         length=row["length"],
@@ -185,9 +185,13 @@ def _note(source: Mapping[str, Any]) -> str:
     return error.removeprefix(f"{source['uri']}: ")
 
 
-def _is_here(path: str) -> bool:
-    """Tell whether a document's file is among the results, and not beside its source."""
-    return PurePath(path).parts[-3:-2] == ("documents",)
+def _paths_here(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of a document's files that are among the results, not beside its source."""
+    for path in document["paths"]:
+        folders = PurePath(path).parts[-3:-1]
+        own = document["document_id"][:8]
+        if folders[:1] == ("documents",) and folders[-1].endswith(own):
+            yield path
 
 
 def _link_here(path: str) -> Link:

@@ -2,8 +2,8 @@
 
 Owns the schemas (they follow from the records' own fields), the version in each file's
 metadata, and reading a folder of files as one table. Does not know how rows come about.
-The tables are `sources`, `segments`, `documents`, `lines` and `glossary` (one file a source or
-document) and `generations` (see `tasks.land.ledger`).
+The tables are `sources`, `segments`, `documents`, `lines`, `glossary` and `inbox` (one file a
+source, document or file) and `generations` (see `tasks.land.ledger`).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ _SCALARS: Mapping[Any, pl.DataType] = {
     str: pl.String(),
     int: pl.Int64(),
     float: pl.Float64(),
+    bool: pl.Boolean(),
     datetime: pl.Datetime("us", "UTC"),
 }
 _READ_ATTEMPTS = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Literal
 import polars as pl
 
 from tasks.land.books import epub_of
-from tasks.land.documents import land_files
+from tasks.land.documents import check_free, land_files
 from tasks.land.labels import Labels, labels
 from tasks.land.rendering import render
 from tasks.land.tables import collect, to_frame, write_table
@@ -111,29 +111,36 @@ def land_translation(
         files["translation.epub"] = book
     if any(each.rendering for each in glossary):
         files["glossary.csv"] = _csv(glossary)
+    glossary = [replace(entry, settled_at=document.created_at) for entry in glossary]
     # These first: a document in the table has its lines and its glossary in theirs.
     for table, rows in (("lines", lines), ("glossary", glossary)):
         write_table(
             results / table / f"{document.document_id}.parquet", table, to_frame(table, rows)
         )
-    return land_files(results, document, files, _beside(source, document, files) if beside else {})
+    elsewhere = {}
+    if beside:
+        places = paths_beside(source.uri, document.language)
+        elsewhere = {path: files[name] for name, path in places.items() if name in files}
+        check_free(results, elsewhere, source.uri)
+    return land_files(results, document, files, elsewhere)
 
 
-def _beside(source: Source, document: Document, files: Mapping[str, bytes]) -> dict[Path, bytes]:
-    """Return a translation's own files by their paths beside the source; what came from a URL has
-    no place of its own."""
-    if is_url(source.uri):
+def paths_beside(uri: str, language: str) -> dict[str, Path]:
+    """Return the paths of a translation's files beside its source, by their names among the
+    results; what comes from a URL has no place of its own."""
+    if is_url(uri):
         return {}
-    place = path_of(source.uri)
+    place = path_of(uri)
     return {
-        place.with_name(f"{place.stem}.{document.language}{Path(name).suffix}"): data
-        for name, data in files.items()
-        if name.startswith("translation.")
+        name: place.with_name(f"{place.stem}.{language}{Path(name).suffix}")
+        for name in ("translation.md", "translation.html", "translation.epub")
     }
 
 
-def settled_terms(results: Path, uri: str, to: str, made_by: str) -> list[Term]:
-    """Return what was found for earlier translations of what stood at a place.
+def settled_terms(results: Path, source: Source, to: str, made_by: str) -> list[Term]:
+    """Return what was found for the last translation of another state of a source.
+
+    Its own state needs none: the ledger has the answers.
 
     Args:
         made_by: as of a GlossaryEntry; what another model proposed is not taken over.
@@ -143,11 +150,12 @@ def settled_terms(results: Path, uri: str, to: str, made_by: str) -> list[Term]:
     """
 
     def query(rows: pl.LazyFrame) -> pl.LazyFrame:
-        found = rows.filter(uri=uri, to=to, made_by=made_by, origin="found")
-        return found.select("term", "rendering").unique("term", maintain_order=True)
+        found = rows.filter(uri=source.uri, to=to, made_by=made_by, origin="found")
+        others = found.filter(pl.col("source_id") != source.source_id)
+        newest = others.filter(pl.col("settled_at") == pl.col("settled_at").max())
+        return newest.select("term", "rendering")
 
-    rows = collect(results, "glossary", query).iter_rows()
-    return [Term(term, rendering) for term, rendering in rows]
+    return [Term(*row) for row in collect(results, "glossary", query).iter_rows()]
 
 
 def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:

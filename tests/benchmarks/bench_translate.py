@@ -16,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -96,12 +98,10 @@ def run(book: Path, model: Path, url: str, folder: Path) -> Run:
 
 
 def _watch(process: psutil.Process, most: list[float]) -> None:
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        try:
+    with suppress(psutil.Error):  # it has ended
+        while process.status() != psutil.STATUS_ZOMBIE:
             most[0] = max(most[0], process.memory_info().rss / 2**20)
-        except psutil.Error:
-            return
-        threading.Event().wait(0.05)
+            time.sleep(0.05)
 
 
 class _Cpu:

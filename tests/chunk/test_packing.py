@@ -82,7 +82,7 @@ def test_no_prompt_is_over_budget_and_no_sentence_lost(
 
     chunks = chunks_of(source, segments, budget, max_lines, max_line_tokens)
 
-    wanted = [s.n for s in segments if s.kind == "sentence"] or [s.n for s in segments]
+    wanted = [s.n for s in segments if s.kind == "sentence"]
     assert list(dict.fromkeys(shown(chunks))) == wanted
     assert shown(chunks) == sorted(shown(chunks))
     for chunk in chunks:

@@ -92,17 +92,21 @@ def test_a_failed_file_is_tried_again_only_when_told(
     assert set(translate_inbox(tiny_model, inbox, to="de")[1]) == {"broken.pdf", "good.txt"}
 
 
-def test_a_file_that_is_still_copied_is_left_for_the_next_time(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    fresh, old = write(tmp_path / "fresh.txt", "a"), write(tmp_path / "old.txt", "b")
+def test_a_file_that_is_still_copied_is_left_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copying may set an old time of change, and never one of the inode."""
+    path = write(tmp_path / "a.txt", "a")
     past = time.time() - 3600
-    os.utime(old, (past, past))
+    os.utime(path, (past, past))
+    paths = [path, tmp_path / "gone.txt"]
 
-    new, unsettled = new_files(results, [fresh, old, tmp_path / "gone.txt"], "m", "zh")
-
-    # The inode's own time can't be set back: both are as fresh as this test.
-    assert [each.path for each in new] == []
-    assert unsettled == [fresh, old, tmp_path / "gone.txt"]
+    assert new_files(tmp_path / "results", paths, "m", "zh") == ([], paths)
+    later = time.time() + 61
+    monkeypatch.setattr("tasks.land.inbox.time.time", lambda: later)
+    new, unsettled = new_files(tmp_path / "results", paths, "m", "zh")
+    assert [each.path for each in new] == [path]
+    assert unsettled == paths[1:]
 
 
 @pytest.mark.usefixtures("settled")

@@ -64,6 +64,8 @@ def test_a_text_is_foreign_only_where_that_is_sure(
         ("Debian", "de", "en", False),
         ("第三章", "en", "zh", True),
         ("第三章", "ja", "zh", False),
+        ("Привет", "ru", "uk", False),
+        ("English all", "en", "en", False),
         ("Привет", "zh", "en", False),
         ("12.5", "zh", "en", False),
     ],

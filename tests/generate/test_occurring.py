@@ -30,3 +30,17 @@ def test_a_term_occurs_as_a_word(terms: list[str], text: str, expected: list[str
     found = occurring([Term(term, "x") for term in terms], text)
 
     assert [term.source for term in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("Mark", "Mark left.", True),
+        ("Mark", "Marks of it", True),
+        ("Mark", "They mark it; it is marked.", False),
+        ("Rust", "a rusty nail", False),
+        ("IBM", "At IBM", True),
+    ],
+)
+def test_a_name_occurs_as_it_is_written(name: str, text: str, expected: bool) -> None:
+    assert bool(occurring([Term(name, "x", exact=True)], text)) == expected

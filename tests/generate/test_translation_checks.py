@@ -21,9 +21,12 @@ def request(texts: Sequence[str], to: str = "zh") -> Request:
     return replace(request_of(texts, language=to), task="translate")
 
 
-def judged(texts: Sequence[str], rows: Sequence[str], *, truncated: bool = False) -> list[str]:
+def judged(
+    texts: Sequence[str], rows: Sequence[str], *, truncated: bool = False, level: int = 0
+) -> list[str]:
     """Return the checks of each line, as text."""
-    found = judge_text(request(texts), "\n".join(rows), truncated=truncated)
+    asked = replace(request(texts), level=level)
+    found = judge_text(asked, "\n".join(rows), truncated=truncated)
     return [", ".join(each.checks) for each in found]
 
 
@@ -35,23 +38,26 @@ def test_a_good_answer_fails_nothing() -> None:
     assert judged(SHORT, numbered(CHINESE)) == ["", "", "", ""]
 
 
-def test_a_missing_line_is_missing_and_the_others_stand() -> None:
+def test_a_missing_line_is_missing_and_its_neighbours_are_asked_for_with_it() -> None:
+    """Where its text may stand as well; when they are asked for again, only if it seems so."""
     rows = numbered(CHINESE)
+    shown = [rows[0], rows[1], rows[3]]
 
-    assert judged(SHORT, [rows[0], rows[1], rows[3]]) == ["", "", "missing", ""]
+    assert judged(SHORT, shown) == ["", "merged", "missing", "merged"]
+    assert judged(SHORT, shown, level=1) == ["", "", "missing", ""]
 
 
 def test_a_line_drawn_together_with_a_missing_one_is_told() -> None:
     rows = numbered(CHINESE)
     both = rows[1] + CHINESE[2]
 
-    assert judged(SHORT, [rows[0], both, rows[3]])[1:3] == ["merged", "missing"]
+    assert judged(SHORT, [rows[0], both, rows[3]], level=1)[1:3] == ["merged", "missing"]
 
 
 def test_the_line_that_was_cut_off_is_missing() -> None:
     rows = numbered(CHINESE)
 
-    assert judged(SHORT, [*rows[:3], rows[3][:6]], truncated=True) == ["", "", "", "missing"]
+    assert judged(SHORT, [*rows[:3], rows[3][:6]], truncated=True, level=1)[2:] == ["", "missing"]
 
 
 def test_a_number_that_no_line_has_makes_all_doubtful() -> None:
@@ -68,6 +74,17 @@ def test_lines_that_moved_up_are_told_by_their_figures() -> None:
 
     assert found[3] == "missing"
     assert all("misplaced" in checks or "figures" in checks for checks in found[1:3])
+
+
+def test_lines_that_moved_between_a_cut_and_a_join_are_told() -> None:
+    """All numbers are there; those between stand at their neighbours' texts."""
+    texts = [*SHORT, "The key hangs behind the door.", "Ask for Mr. Smith at number 7 or 9."]
+    good = [*CHINESE, "钥匙挂在门后。", "请到7号或9号找史密斯先生。"]
+    rows = numbered([good[0], good[1][:3], good[1][3:], good[2], good[3] + good[4], good[5]])
+
+    found = judged(texts, rows)
+
+    assert all("misplaced" in checks for checks in found[1:4])
 
 
 @pytest.mark.parametrize("to", ["zh", "de", "ja", "es"])

@@ -169,7 +169,7 @@ def test_the_users_locale_chooses_the_language(
 
     assert checked == [f"reader-{language}"]
     assert "There are no documents yet." in page.text
-    assert "还没有概括过任何文档。" in page.text
+    assert "还没有任何文档。" in page.text
 
 
 def test_rows_of_an_older_lectern_are_listed(tmp_path: Path) -> None:
@@ -248,3 +248,22 @@ def test_an_index_that_another_run_never_finishes_is_given_up(
         write_index(tmp_path)
 
     assert "waiting for another run, which makes the index" in caplog.text
+
+
+def test_a_translation_is_called_one_and_tells_of_doubtful_pages(tmp_path: Path) -> None:
+    """What stands beside the source is not linked: the results may be moved."""
+    beside = "/home/u/documents/books/1.zh.html"
+    land_source(tmp_path, Extracted(source=source(1), segments=()))
+    made = document(
+        1, kind="translation", length="", failed_pages=("3", "7"),
+        paths=(str(tmp_path / "documents" / f"x-{'0' * 8}" / "translation.html"), beside),
+    )  # fmt: skip
+    write_table(tmp_path / "documents" / "1.parquet", "documents", to_frame("documents", [made]))
+
+    [entry] = entries(tmp_path)
+    page = Page(write_index(tmp_path))
+
+    assert (entry.kind, entry.state) == ("translation", "warnings")
+    assert [file.text for file in entry.files] == ["translation.html"]
+    assert "Lines are untranslated or doubtful on pages: 3, 7" in page.text
+    assert beside not in page.links()

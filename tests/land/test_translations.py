@@ -7,6 +7,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from tasks.errors import StorageError
+from tasks.extract import Extracted
 from tasks.generate.glossary import read_glossary
-from tasks.land import read_table
+from tasks.land import land_source, read_table
 from tasks.land.translations import land_translation, settled_terms
 from tasks.records import (
     Coverage,
@@ -70,6 +72,7 @@ def document(language: str = "zh") -> Document:
         document_id="d" * 64, source_id=ID, kind="translation", language=language, length="",
         model="demo", title="Tools", sections=(),
         coverage=Coverage(ok=1, repaired=1, kept=2, failed=1),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
     )  # fmt: skip
 
 
@@ -166,13 +169,21 @@ def test_a_glossary_is_a_file_that_the_next_run_takes(tmp_path: Path) -> None:
     )
 
 
-def test_what_was_found_stays_for_the_same_place_language_and_model(tmp_path: Path) -> None:
-    assert settled_terms(tmp_path, BOOK, "zh", "m") == []
+def test_what_was_found_stays_for_the_next_state_of_the_source(tmp_path: Path) -> None:
+    """In the same place, language and model; of several states the newest."""
+    edited = replace(source(), source_id="6" * 64)
+    assert settled_terms(tmp_path, edited, "zh", "m") == []
     land(tmp_path, glossary=[entry("drill", "钻机"), entry("x", "y", origin="user")])
 
-    assert settled_terms(tmp_path, BOOK, "zh", "m") == [Term("drill", "钻机")]
-    for other in (("/b.pdf", "zh", "m"), (BOOK, "de", "m"), (BOOK, "zh", "n")):
+    assert settled_terms(tmp_path, edited, "zh", "m") == [Term("drill", "钻机")]
+    assert settled_terms(tmp_path, source(), "zh", "m") == []
+    for other in ((source("/b.pdf"), "zh", "m"), (edited, "de", "m"), (edited, "zh", "n")):
         assert settled_terms(tmp_path, *other) == []
+
+    newer = replace(document(), document_id="e" * 64, created_at=datetime.now(UTC))
+    later = entry("drill", "电钻", document_id="e" * 64, source_id="7" * 64)
+    land_translation(tmp_path, source(), newer, SEGMENTS, LINES, [later], "target")
+    assert settled_terms(tmp_path, edited, "zh", "m") == [Term("drill", "电钻")]
 
 
 def test_beside_the_source_nobody_elses_file_is_replaced(tmp_path: Path) -> None:
@@ -180,7 +191,7 @@ def test_beside_the_source_nobody_elses_file_is_replaced(tmp_path: Path) -> None
     results = tmp_path / "results"
     mine = tmp_path / "book.zh.md"
     mine.write_text("my own")
-    with pytest.raises(StorageError, match="a file of that name already"):
+    with pytest.raises(StorageError, match="another file of that name"):
         land(results, uri=uri, beside=True)
     assert mine.read_text() == "my own"
     mine.unlink()
@@ -188,6 +199,7 @@ def test_beside_the_source_nobody_elses_file_is_replaced(tmp_path: Path) -> None
     assert {"book.zh.md", "book.zh.html", "translation.md"} <= land(
         results, uri=uri, beside=True
     ).keys()
+    land_source(results, Extracted(source(uri), SEGMENTS))
     files = land(results, uri=uri, beside=True, output="target")
     assert files["book.zh.html"].read_bytes() == files["translation.html"].read_bytes()
     assert "book.zh.md" not in land(results, uri="https://example.org/book.pdf", beside=True)
