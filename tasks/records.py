@@ -16,7 +16,7 @@ from typing import Literal
 SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown"]
 OcrMode = Literal["auto", "always", "never"]
 SourceStatus = Literal["ok", "partial", "failed"]
-SegmentKind = Literal["heading", "sentence", "contents", "reference"]
+SegmentKind = Literal["heading", "sentence", "code", "contents", "reference"]
 GenerationTask = Literal["summarize", "merge", "translate", "glossary"]
 GenerationStatus = Literal["ok", "failed"]
 SummaryLength = Literal["short", "medium", "long", "outline"]
@@ -58,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A numbered piece of a source's text: a sentence or a heading.
+    """A numbered piece of a source's text: a sentence, a heading, a line of a listing.
 
     Attributes:
         n: its number within the source, from 1, without gaps.

@@ -44,7 +44,7 @@ def extract(
                 kind=segment.kind, text=segment.text,
             )  # fmt: skip
         else:
-            mark = {"sentence": " ", "heading": "#"}.get(segment.kind, segment.kind[0])
+            mark = {"sentence": " ", "heading": "#", "code": "`"}.get(segment.kind, segment.kind[0])
             page = segment.page is not None
             place = f"p. {segment.page_label:>4}" if page else f"¶ {segment.paragraph:>5}"
             typer.echo(f"{place} {mark} [{segment.n}] {segment.text}")

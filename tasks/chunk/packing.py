@@ -29,6 +29,7 @@ class Limits:
     max_line_tokens: int | None
     count: Callable[[Chunk], int]
     line_tokens: CountTokens
+    context_times: int
 
 
 def chunk_segments(
@@ -40,6 +41,7 @@ def chunk_segments(
     max_lines: int | None = None,
     line_tokens: CountTokens,
     max_line_tokens: int | None = None,
+    context_times: int = 1,
 ) -> list[Chunk]:
     """Return the chunks of these segments of a source, in order.
 
@@ -49,11 +51,14 @@ def chunk_segments(
     Args:
         count: the exact size of the prompt that shows a chunk, chat template included.
         line_tokens: the size of a piece of text.
+        context_times: how often the prompt has room for the context's tokens.
 
     Raises:
         PromptError: the budget leaves no room for text beside the instructions.
     """
-    limits = Limits(max_prompt_tokens, max_lines, max_line_tokens, count, line_tokens)
+    limits = Limits(
+        max_prompt_tokens, max_lines, max_line_tokens, count, line_tokens, context_times
+    )
     frame = Chunk(
         source_id=source.source_id,
         index=0,
@@ -134,7 +139,8 @@ class _Section:
         """
         room = self._limits.max_prompt_tokens - self._frame_tokens
         if context:
-            room -= self._limits.line_tokens(context) + 2 * _LINE_OVERHEAD
+            tokens = self._limits.line_tokens(context) + 2 * _LINE_OVERHEAD
+            room -= self._limits.context_times * tokens
         n_room, n_left = self._limits.max_lines or len(lines), len(lines) - start
         left = sum(costs[start:])
         if left <= room and n_left <= n_room:

@@ -285,8 +285,8 @@ class SummaryPlan:
 
 
 def _summarised(segments: Sequence[Segment]) -> list[Segment]:
-    """Return the sentences; where there are none, the headings; else what there is."""
-    for kinds in (("sentence",), ("heading",), ("contents", "reference")):
+    """Return the sentences and listings; where there are none, the headings; else what there is."""
+    for kinds in (("sentence", "code"), ("heading",), ("contents", "reference")):
         if found := [each for each in segments if each.kind in kinds and line_text(each.text)]:
             return found
     return []

@@ -87,7 +87,7 @@ class TranslationOptions:
 
 def kept_by_rule(segment: Segment, pair: Pair) -> str:
     """Return why a segment stays as it is; "" if it is translated."""
-    if segment.kind in ("contents", "reference"):
+    if segment.kind in ("code", "contents", "reference"):
         return segment.kind
     if is_already_in(segment.text, pair.source, pair.target):
         return "already translated"
@@ -187,6 +187,7 @@ class TranslationPlan:
                 max_lines=budget.max_lines,
                 line_tokens=self._maker.tokens,
                 max_line_tokens=budget.max_line_tokens,
+                context_times=requests.context_times,
             )
             self._packed = _Packed(requests, chunks)
         return self._packed

@@ -52,11 +52,17 @@ class TranslationRequests:
         self._glossary = glossary
         self.tokens = maker.tokens
 
+    @property
+    def context_times(self) -> int:
+        """How often a prompt has room for the lines before a chunk: with their translations, which
+        will hardly take twice their tokens, or without."""
+        return 1 if self._mode == "parallel" else 3
+
     def chunk_tokens(self, chunk: Chunk) -> int:
         """Return the exact size of the prompt that asks for a whole chunk."""
         if self._mode == "parallel" or not chunk.context:
             return self._maker.count(self._rendered(chunk, chunk.lines, chunk.context, ()))
-        # No translation is there yet: it will hardly take twice its source's tokens.
+        # No translation is there yet.
         pairs = [Preceding(row, f"{row} {row}") for row in chunk.context.splitlines()]
         return self._maker.count(self._rendered(chunk, chunk.lines, "", pairs))
 

@@ -46,15 +46,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Block:
-    """A heading or a paragraph.
+    """A heading, a paragraph or a listing.
 
     Attributes:
         level: of a heading, from 2; 0: a paragraph.
+        code: of a listing, whose lines stay as they are; else "".
         page: where a page of the source begins, the link to it.
         anchor: its name; "" where none begins.
     """
 
     level: int
+    code: str
     pieces: tuple[Piece, ...]
     page: PageLink | None
     anchor: str
@@ -227,7 +229,8 @@ def _blocks(
         pieces = tuple(
             Piece(each.text, lines[each.n].text, _doubt(lines[each.n], words)) for each in paragraph
         )
-        yield Block(level, pieces, page, anchor)
+        code = "\n".join(each.text for each in paragraph) if first.kind == "code" else ""
+        yield Block(level, code, pieces, page, anchor)
 
 
 def _doubt(line: TranslatedLine, words: Labels) -> str:

@@ -120,9 +120,9 @@ def test_what_the_model_proposes_is_taken_where_it_is_fit() -> None:
 
     done = answered(found, {"spindle lathe": "主轴车床。", "Marie Curie": "Marie Curie"})
 
-    assert set(found.terms(done)) == {
-        Term("spindle lathe", "主轴车床"),
-        Term("Marie Curie", "Marie Curie"),
+    assert {(term.source, term.target) for term in found.terms(done)} == {
+        ("spindle lathe", "主轴车床"),
+        ("Marie Curie", "Marie Curie"),
     }
     assert {(e.term.source, e.origin, e.count) for e in found.entries(done)} == {
         ("spindle lathe", "found", 6),

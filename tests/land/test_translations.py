@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -216,3 +217,17 @@ def test_a_book_is_one_that_readers_open(tmp_path: Path) -> None:
     assert "钻机在运转。" in pages.decode()
     assert b"<script" not in pages
     assert data == land(tmp_path / "again")["translation.epub"].read_bytes()
+
+
+def test_a_listing_stands_there_once_as_it_is(tmp_path: Path) -> None:
+    rows = ["def f(x):", "    return `x` < 3  # ```"]
+    segments = [segment(n, row, 2, 1, kind="code") for n, row in enumerate(rows, start=1)]
+    lines = [line(n, row, "kept", "code", "") for n, row in enumerate(rows, start=1)]
+    landed = land_translation(tmp_path, source(), document(), segments, lines, [], "bilingual")
+    files = {Path(path).name: Path(path) for path in landed.paths}
+
+    code = "\n".join(rows)
+    assert f"````\n{code}\n````\n" in text_of(files, "translation.md")
+    html = text_of(files, "translation.html")
+    assert f'<pre dir="ltr"><code>{escape(code, quote=False)}</code></pre>' in html
+    assert html.count("def f(x):") == 1
