@@ -23,7 +23,7 @@ from tasks.land import land_summary, land_translation
 from tasks.land.documents import check_free
 from tasks.land.translations import Output, paths_beside, settled_terms
 from tasks.pool.spec import ModelSpec
-from tasks.records import Document, Generation, Segment, Source
+from tasks.records import Document, Generation, Segment, Source, Term
 from tasks.settings import Settings
 
 
@@ -118,7 +118,12 @@ class Translations:
         by = made_by(model_identity(spec, settings), prompts)
         if self.beside:
             check_free(results, paths_beside(source.uri, self.options.to).values(), source.uri)
-        settled = [] if self.again else settled_terms(results, source, self.options.to, by)
+
+        def settled(document_id: str) -> list[Term]:
+            if self.again:
+                return []
+            return settled_terms(results, source.uri, self.options.to, by, document_id)
+
         return TranslationPlan(
             source, extracted.segments, spec, prompts, self.options, settings, settled
         )

@@ -21,6 +21,7 @@ GenerationTask = Literal["summarize", "merge", "translate", "glossary"]
 GenerationStatus = Literal["ok", "failed"]
 SummaryLength = Literal["short", "medium", "long", "outline"]
 LineStatus = Literal["ok", "repaired", "kept", "failed"]
+TermOrigin = Literal["user", "found", "settled"]
 TranslationMode = Literal["parallel", "sequential"]
 
 
@@ -174,7 +175,8 @@ class GlossaryEntry:
     Attributes:
         language, to: codes of the source's language and of the translation's.
         rendering: "" where the model proposed none that is fit: each passage has its own.
-        origin: user: from the user's file; found: proposed by the model.
+        origin: user: from the user's file; found: proposed by the model for this translation;
+            settled: taken over from another one of the same source, or of an earlier state of it.
         count: segments of the source in which it occurs.
         made_by: hex sha256 of the model and the prompt that proposed what is found.
         settled_at: UTC; when the translation was landed.
@@ -188,7 +190,7 @@ class GlossaryEntry:
     term: str
     rendering: str
     note: str
-    origin: Literal["user", "found"]
+    origin: TermOrigin
     count: int
     made_by: str
     settled_at: datetime | None = None

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from tasks.chunk.text import line_text, shorten
 from tasks.errors import SourceError
@@ -26,7 +25,7 @@ from tasks.generate.occurring import occurring
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.terms import Candidate, candidates
-from tasks.records import Generation, Line, Request, Sampling, Segment, Term
+from tasks.records import Generation, Line, Request, Sampling, Segment, Term, TermOrigin
 
 Done = Mapping[str, Generation]
 
@@ -76,7 +75,7 @@ class Entry:
     """A term, where it is from, and in how many segments it occurs."""
 
     term: Term
-    origin: Literal["user", "found"]
+    origin: TermOrigin
     count: int
 
 
@@ -102,6 +101,7 @@ class Glossary:
         self._segments, self._pair = segments, pair
         self._user = tuple(user)
         self._settled = [_found(term.source, term.target) for term in settled if term.source]
+        self.origin: TermOrigin = "settled" if settled else "found"  # of what is not the user's
         self._given = {term.source.casefold() for term in user}
         found = candidates(segments, pair.source) if pair.differ and not settled else []
         self._counts = {each.text.casefold(): each.count for each in found}
@@ -124,7 +124,7 @@ class Glossary:
             term.source for each in self._segments for term in occurring(terms, each.text)
         )
         return [
-            Entry(term, "user" if n < len(self._user) else "found", counts[term.source])
+            Entry(term, "user" if n < len(self._user) else self.origin, counts[term.source])
             for n, term in enumerate(terms)
             if counts[term.source]
         ]

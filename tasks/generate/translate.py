@@ -110,7 +110,7 @@ class TranslationPlan:
     """The calls that a translation takes, as far as the answers so far let it be known.
 
     Args:
-        settled: the glossary of an earlier translation of this document.
+        settled: returns, for a document's id, the glossary that it takes over.
 
     Raises:
         PromptError: the budget is too small for this document's prompts.
@@ -125,7 +125,7 @@ class TranslationPlan:
         prompts: PromptLibrary,
         options: TranslationOptions,
         settings: Settings,
-        settled: Sequence[Term] = (),
+        settled: Callable[[str], Sequence[Term]] = lambda document_id: (),
     ) -> None:
         source = replace(source, language=options.given or source.language)
         if is_same(source.language, options.to):
@@ -143,7 +143,8 @@ class TranslationPlan:
         self._maker = maker
         self._made_by = [identity, prompts.hash("translate"), asdict(budget)]
         self._shown = [segment for segment in segments if segment.n not in self._kept]
-        self._glossary = Glossary(maker, self._shown, pair, user=options.glossary, settled=settled)
+        taken = settled(self.document_id)
+        self._glossary = Glossary(maker, self._shown, pair, user=options.glossary, settled=taken)
         self._packed: _Packed | None = None
         self._ended: dict[int, Climb] = {}
         self._made: dict[int, dict[tuple[int, ...], Request]] = {}  # of chunks under way
@@ -155,7 +156,7 @@ class TranslationPlan:
 
     def glossary(self, done: Done) -> list[GlossaryEntry]:
         """Return the glossary, once it is settled; where it is empty, one entry without a term."""
-        nothing = [Entry(Term("", ""), "found", 0)]
+        nothing = [Entry(Term("", ""), self._glossary.origin, 0)]
         return [
             GlossaryEntry(
                 document_id=self.document_id,

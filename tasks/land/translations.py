@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from io import StringIO
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +21,7 @@ from tasks.land.books import epub_of
 from tasks.land.documents import check_free, land_files
 from tasks.land.labels import Labels, labels
 from tasks.land.rendering import render
-from tasks.land.tables import collect, to_frame, write_table
+from tasks.land.tables import collect, to_frame, to_records, write_table
 from tasks.land.view import PageLink, incomplete_warnings
 from tasks.naming import file_name, is_url, link, model_name, path_of
 from tasks.records import Document, GlossaryEntry, Segment, Source, Term, TranslatedLine
@@ -28,6 +29,7 @@ from tasks.records import Document, GlossaryEntry, Segment, Source, Term, Transl
 Output = Literal["bilingual", "target"]
 _RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi"})
 _SPACELESS = frozenset({"zh", "ja", "th"})
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _DEEPEST = 6  # heading in HTML and Markdown
 
 
@@ -139,10 +141,10 @@ def paths_beside(uri: str, language: str) -> dict[str, Path]:
     }
 
 
-def settled_terms(results: Path, source: Source, to: str, made_by: str) -> list[Term]:
-    """Return what was found for the last translation of another state of a source.
-
-    Its own state needs none: the ledger has the answers.
+def settled_terms(results: Path, uri: str, to: str, made_by: str, document_id: str) -> list[Term]:
+    """Return the glossary that a translation takes over: of the last other one of what stands, or
+    stood, at a place. One that is made again has the same as before; what it had asked for itself,
+    it finds in the ledger.
 
     Args:
         made_by: as of a GlossaryEntry; what another model proposed is not taken over.
@@ -152,12 +154,15 @@ def settled_terms(results: Path, source: Source, to: str, made_by: str) -> list[
     """
 
     def query(rows: pl.LazyFrame) -> pl.LazyFrame:
-        found = rows.filter(uri=source.uri, to=to, made_by=made_by, origin="found")
-        others = found.filter(pl.col("source_id") != source.source_id)
-        newest = others.filter(pl.col("settled_at") == pl.col("settled_at").max())
-        return newest.select("term", "rendering")
+        return rows.filter(pl.col("origin") != "user", uri=uri, to=to, made_by=made_by)
 
-    return [Term(*row) for row in collect(results, "glossary", query).iter_rows()]
+    entries = to_records(collect(results, "glossary", query), GlossaryEntry)
+    if own := [each for each in entries if each.document_id == document_id]:
+        taken = [each for each in own if each.origin == "settled"]
+    else:
+        newest = max(entries, key=lambda each: each.settled_at or _LONG_AGO, default=None)
+        taken = [each for each in entries if newest and each.document_id == newest.document_id]
+    return [Term(each.term, each.rendering) for each in taken]
 
 
 def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:

@@ -171,20 +171,20 @@ def test_a_glossary_is_a_file_that_the_next_run_takes(tmp_path: Path) -> None:
 
 
 def test_what_was_found_stays_for_the_next_state_of_the_source(tmp_path: Path) -> None:
-    """In the same place, language and model; of several states the newest."""
-    edited = replace(source(), source_id="6" * 64)
-    assert settled_terms(tmp_path, edited, "zh", "m") == []
+    """In the same place, language and model; of several translations the newest."""
+    assert settled_terms(tmp_path, BOOK, "zh", "m", "e" * 64) == []
     land(tmp_path, glossary=[entry("drill", "钻机"), entry("x", "y", origin="user")])
 
-    assert settled_terms(tmp_path, edited, "zh", "m") == [Term("drill", "钻机")]
-    assert settled_terms(tmp_path, source(), "zh", "m") == []
-    for other in ((source("/b.pdf"), "zh", "m"), (edited, "de", "m"), (edited, "zh", "n")):
-        assert settled_terms(tmp_path, *other) == []
+    assert settled_terms(tmp_path, BOOK, "zh", "m", "e" * 64) == [Term("drill", "钻机")]
+    assert settled_terms(tmp_path, BOOK, "zh", "m", document().document_id) == []
+    for other in (("/b.pdf", "zh", "m"), (BOOK, "de", "m"), (BOOK, "zh", "n")):
+        assert settled_terms(tmp_path, *other, "e" * 64) == []
 
     newer = replace(document(), document_id="e" * 64, created_at=datetime.now(UTC))
-    later = entry("drill", "电钻", document_id="e" * 64, source_id="7" * 64)
-    land_translation(tmp_path, source(), newer, SEGMENTS, LINES, [later], "target")
-    assert settled_terms(tmp_path, edited, "zh", "m") == [Term("drill", "电钻")]
+    taken = entry("drill", "电钻", document_id="e" * 64, origin="settled")
+    land_translation(tmp_path, source(), newer, SEGMENTS, LINES, [taken], "target")
+    for document_id in ("e" * 64, "f" * 64):
+        assert settled_terms(tmp_path, BOOK, "zh", "m", document_id) == [Term("drill", "电钻")]
 
 
 def test_beside_the_source_nobody_elses_file_is_replaced(tmp_path: Path) -> None:
