@@ -113,6 +113,8 @@ def is_untranslated(source: str, text: str, pair: Pair) -> bool:
     source, text = without_protected(source), without_protected(text)
     if sum(c.isalpha() for c in source) < _LEAST_LETTERS and not _IDEOGRAPHS.search(source):
         return False
+    if {base(pair.source), base(pair.target)} <= _IDEOGRAPH_LANGUAGES:  # much is the same in both
+        return _keeps_ideographs(source, text, base(pair.target))
     if _plain(source) in _plain(text):
         return _has_words(source)
     if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):

@@ -88,3 +88,10 @@ def test_terms_may_be_inflected_and_not_replaced() -> None:
     assert not is_rendered(Term("lathe", "车床"), "这台机床很好。")
     assert is_rendered(Term("kernel module", "Kernelmodul"), "Die Kernelmodule sind geladen.")
     assert not is_rendered(Term("kernel module", "Kernelmodul"), "Die Bausteine sind geladen.")
+
+
+def test_what_is_written_alike_in_chinese_and_japanese_is_no_echo() -> None:
+    chinese = "这台车床已经很旧了，自从把旧长凳卖给邻居以后就再也没有人清点过它们。"
+
+    assert check_line("第三章", "第三章", Pair("zh", "ja")) == ()
+    assert "untranslated" in check_line(chinese, chinese, Pair("zh", "ja"))
