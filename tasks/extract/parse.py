@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _LEADERS = re.compile(r"\s*(?:[.·…‥]\s?){6,}")
 _SPACE_BEFORE = re.compile(r"(?<=[^\W\d_]) (?=[.,](?:\s|$))")  # kerning read as a space
+_MOST_IN = 80  # letters
 _FEW_CHARS = 30  # on a page that is one picture: a stamp or a page number, not its text
 
 
@@ -202,7 +203,7 @@ def _indented(text: str, line: Line, block: Block) -> str:
     width = (line.x1 - line.x0) / max(1, len(line.text))
     left = min(each.x0 for each in block.lines if each.page == line.page)
     is_code = block.kind == "code" and width > 0
-    return " " * round((line.x0 - left) / width if is_code else 0) + text
+    return " " * min(_MOST_IN, round((line.x0 - left) / width if is_code else 0)) + text
 
 
 def _without_leaders(line: str) -> str:

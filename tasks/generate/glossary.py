@@ -60,7 +60,8 @@ def read_glossary(path: Path) -> tuple[Term, ...]:
         if len(cells) < 2 or not (cells[0] and cells[1]):
             problem = f"line {number} has no term and rendering"
             raise SourceError(str(path), problem, "Write source, target, and perhaps a note")
-        terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1], *cells[2:3]))
+        note = cells[2] if len(cells) > 2 else ""
+        terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1], note))
     return tuple(terms.values())
 
 

@@ -107,6 +107,11 @@ def language_name(language: str) -> str:
     return names[1] if base(language) == "zh" else names[0]
 
 
+def has_own_script(language: str) -> bool:
+    """Tell whether a language is told by its letters."""
+    return base(language) in _SCRIPTS
+
+
 def is_same(source: str, target: str) -> bool:
     """Tell whether two codes are of one language; Chinese in other characters is another."""
     if base(source) == "zh":

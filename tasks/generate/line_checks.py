@@ -30,9 +30,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tasks.dictionary import count
 from tasks.generate.checks import is_repetitive, leaks
 from tasks.generate.figures import figures, numbers
-from tasks.generate.languages import base, is_in
+from tasks.generate.languages import base, has_own_script, is_in
 from tasks.generate.protected import protected, without_protected
 from tasks.generate.units import has_other_units
 from tasks.records import Message, Term
@@ -58,6 +59,29 @@ _TALKING = re.compile(
     re.IGNORECASE,
 )
 _COPIED_WORDS, _COPIED_SHARE = 7, 0.4  # in a row, and of the line: titles are shorter
+_PARTICLES = frozenset(
+    [
+        "of",
+        "the",
+        "and",
+        "for",
+        "de",
+        "la",
+        "le",
+        "les",
+        "des",
+        "du",
+        "di",
+        "da",
+        "del",
+        "van",
+        "von",
+        "der",
+        "den",
+        "und",
+    ]
+)
+_LONG_WORD = 7  # letters: Abstract, and not Java
 _LEAST_LETTERS = 12  # below that a line may be a name, which is the same in both languages
 # Letters that say as much as one ideograph: English to Chinese, as the median of UDHR's articles.
 _LETTERS_AN_IDEOGRAPH = 3.0
@@ -111,12 +135,13 @@ def check_line(
 def is_untranslated(source: str, text: str, pair: Pair) -> bool:
     """Tell whether a line is, or still holds, the source's own words."""
     source, text = without_protected(source), without_protected(text)
-    if sum(c.isalpha() for c in source) < _LEAST_LETTERS and not _IDEOGRAPHS.search(source):
+    least = 1 if has_own_script(pair.target) else _LEAST_LETTERS
+    if sum(c.isalpha() for c in source) < least and not _IDEOGRAPHS.search(source):
         return False
     if {base(pair.source), base(pair.target)} <= _IDEOGRAPH_LANGUAGES:  # much is the same in both
         return _keeps_ideographs(source, text, base(pair.target))
     if _plain(source) in _plain(text):
-        return _has_words(source)
+        return _has_words(source, pair)
     if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):
         return _keeps_ideographs(source, text, base(pair.target))
     words = _words(text)
@@ -132,21 +157,40 @@ def own_words(text: str, source: str) -> str:
     )
 
 
-def _has_words(text: str) -> bool:
-    """Tell whether a text is more than names: ideographs, or a longer word without a capital."""
+def _has_words(text: str, pair: Pair) -> bool:
+    """Tell whether a text is more than names: ideographs, words without a capital, or, in headings
+    that have capitals throughout, words that the language's list has."""
     words = _WORD.findall(text)
-    is_prose = len(words) > 1 and any(word[0].islower() and len(word) > 3 for word in words)
-    return bool(_IDEOGRAPHS.search(text)) or is_prose
+    small = [word for word in words if word[0].islower() and word not in _PARTICLES]
+    if _IDEOGRAPHS.search(text) or len(small) > 1:
+        return True
+    if len(words) > 1 and any(len(word) > 3 for word in small):
+        return True
+    if not has_own_script(pair.target) or (len(words) == 1 and len(text) < _LONG_WORD):
+        return False
+    return bool(words) and all(count(word.casefold(), base(pair.source)) for word in words)
 
 
 def _keeps_ideographs(source: str, text: str, target: str) -> bool:
     if target == "zh":
         return len(_KANA.findall(text)) >= 2
     if target == "ja":  # Chinese without kana, and more than a heading
-        return len(_IDEOGRAPHS.findall(text)) >= 20 and not _KANA.search(text)
+        if _KANA.search(text):
+            return False
+        n = len(_IDEOGRAPHS.findall(text))
+        return n >= 20 or (n >= 6 and "。" in text) or not _is_encodable(text, "cp932")
     letters = sum(c.isalpha() for c in text)
     kept = len(_IDEOGRAPHS.findall(text))
     return kept > max(6, 0.15 * letters)  # a name may stand beside its transcription
+
+
+def _is_encodable(text: str, encoding: str) -> bool:
+    """Tell whether a country's encoding has all ideographs of a text: 权 is Chinese alone."""
+    try:
+        "".join(_IDEOGRAPHS.findall(text)).encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _words(text: str) -> list[str]:

@@ -48,7 +48,7 @@ def test_a_paper_becomes_a_translation_of_every_line(
     segments, lines = rows("segments").sort("n"), rows("lines").sort("n")
     assert lines["n"].to_list() == segments["n"].to_list()
     ok = lines.filter(pl.col("status") == "ok").join(segments, on="n", suffix="_source")
-    assert ok.height > 0.8 * segments.height
+    assert ok.height > 0.7 * segments.height  # others are contents and references
     assert [by_rule(text) for text in ok["text_source"]] == ok["text"].to_list()
     assert set(lines["status"]) <= {"ok", "kept"}
     assert outcomes[PAPER.name].asked == len(server.log) == rows("generations").height
@@ -92,11 +92,15 @@ def test_an_echo_is_kept_marked_and_told(server: ScriptedServer, tiny_model: Pat
     server.script(Rule("mistake", text="echo"))
     state, outcomes = translate(tiny_model, PAPER)
 
-    assert state.is_failed()
-    assert "no usable answer" in outcomes[PAPER.name].error
+    assert state.name == "Completed with warnings"
     lines = rows("lines")
-    assert set(lines["status"]) == {"kept"}
-    assert lines.filter(pl.col("reason").str.contains("untranslated")).height > 0.8 * lines.height
+    asked = lines.filter(pl.col("key") != "")
+    told = asked.filter(pl.col("status") == "kept", pl.col("reason").str.contains("untranslated"))
+    assert told.height > 0.98 * asked.height  # a word alone may be the same in both languages
+    document = outcomes[PAPER.name].document
+    assert document is not None
+    page = (Path(document.paths[0]).parent / "translation.md").read_text(encoding="utf-8")
+    assert page.count("未翻译：原文未译") == told.height
 
 
 def test_the_users_glossary_wins_and_one_comes_back(

@@ -207,13 +207,20 @@ def test_many_documents_are_listed_each_once(tmp_path: Path) -> None:
     about = {"lectern.table": "documents", "lectern.schema_version": str(SCHEMA_VERSION)}
     (tmp_path / "documents").mkdir()
     for n in range(300):
-        row = to_frame("documents", [document(n, paths=("a/b/summary.html",))])
+        row = to_frame("documents", [document(n, paths=("documents/b-00000000/summary.html",))])
         row.write_parquet(tmp_path / "documents" / f"{n}.parquet", metadata=about)
 
     page = write_index(tmp_path).read_text(encoding="utf-8")
 
     assert (
-        len(set(re.findall(r'<a class="main" href="a/b/summary.html">(Book \d+)</a>', page))) == 300
+        len(
+            set(
+                re.findall(
+                    r'<a class="main" href="documents/b-00000000/summary.html">(Book \d+)</a>', page
+                )
+            )
+        )
+        == 300
     )
 
 
