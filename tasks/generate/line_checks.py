@@ -81,6 +81,7 @@ _PARTICLES = frozenset(
         "und",
     ]
 )
+_RARE = 100  # times in a language's list: names of programs are in it too
 _LONG_WORD = 7  # letters: Abstract, and not Java
 _LEAST_LETTERS = 12  # below that a line may be a name, which is the same in both languages
 # Letters that say as much as one ideograph: English to Chinese, as the median of UDHR's articles.
@@ -168,7 +169,8 @@ def _has_words(text: str, pair: Pair) -> bool:
         return True
     if not has_own_script(pair.target) or (len(words) == 1 and len(text) < _LONG_WORD):
         return False
-    return bool(words) and all(count(word.casefold(), base(pair.source)) for word in words)
+    language = base(pair.source)
+    return bool(words) and all(count(word.casefold(), language) > _RARE for word in words)
 
 
 def _keeps_ideographs(source: str, text: str, target: str) -> bool:
