@@ -17,8 +17,8 @@ WORKER_COMMAND = (sys.executable, "-m", "tasks.pool.worker")
 # times slower than those that sleep, where other programs want the processors too (two threads on
 # two busy cores). Those that sleep at once made it 1.8 times slower on quiet ones (29 ms a token of
 # a 0.5B Q4_0 instead of 16; of 16 sequences 102 instead of 89). So they spin for some microseconds,
-# then sleep: 16 and 89 ms, and no slower than sleeping at once on busy ones. Ten times the spinning
-# was, two to six times. What the user has set wins.
+# then sleep: 16 and 89 ms, and on two busy cores 33 to 44 and 190, where sleeping at once has 28 to
+# 31 and 179. Ten times the spinning had 196 and 341. What the user has set wins.
 _WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
 _NO_DEBUGGER = {"GGML_NO_BACKTRACE": "1"}  # at an abort of llama.cpp
 _LINE_LIMIT = 1 << 26  # bytes of one event: an answer with log-probabilities can be long

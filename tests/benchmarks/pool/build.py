@@ -67,15 +67,8 @@ def _fetch(places: Places, progress: Progress) -> Path:
     assert entry
     wanted.write_text(entry[0] + "\n")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-    options = [
-        "--no-binary",
-        "llama-cpp-python",
-        "--no-deps",
-        "--require-hashes",
-        "-r",
-        str(wanted),
-    ]
-    _run(places, "fetch", [*pip, *options, "-d", str(places.source)])
+    options = ["--no-binary", "llama-cpp-python", "--no-deps", "--require-hashes"]
+    _run(places, "fetch", [*pip, *options, "-r", str(wanted), "-d", str(places.source)])
     return next(places.source.glob("llama_cpp_python-*.tar.gz"))
 
 

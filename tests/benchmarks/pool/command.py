@@ -31,7 +31,8 @@ pool's settings) and what llama-batched-bench says llama.cpp can do, on models o
 and 1.5B shapes with random weights, and on the same requests.
 
 The first time it makes the models (about 3 GB, some minutes) and builds llama.cpp's programs
-(about eight minutes on two quiet cores), all in .benchmarks/. Every round measures all peers in
+(about eight minutes on two quiet cores), and measures how each model runs best (a minute each),
+all in .benchmarks/. Every round measures all peers in
 turn, each started afresh and warmed up. What is measured is kept: stopped at any time, the same
 command goes on; called again, it measures nothing and writes the report anew, until the pool's
 code, llama.cpp or the machine change. Use a machine that does nothing else."""

@@ -6,6 +6,7 @@ it depends on: the pool's code and settings, llama.cpp, the machine, the scenari
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -41,7 +42,7 @@ def key_of(scenario: Scenario, tuned: Tuned) -> str:
     """Return what a round's results depend on, hashed."""
     digest = sha256(repr((scenario, tuned, describe())).encode())
     for path in [*sorted((PROJECT_ROOT / "tasks" / "pool").glob("*.py"))]:
-        digest.update(path.read_bytes())
+        digest.update(ast.dump(ast.parse(path.read_bytes())).encode())  # whatever comments say
     return f"{scenario.name} {digest.hexdigest()[:12]}"
 
 
