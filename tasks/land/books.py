@@ -31,8 +31,8 @@ def epub_of(page: bytes, document_id: str) -> bytes | None:
     with TemporaryDirectory(prefix="lectern-") as folder:
         book = Path(folder) / "book.epub"
         command = [
-            *(pandoc, "--sandbox", "--from", "html", "--to", "epub3", "--output", str(book)),
-            *("--metadata", f"identifier=urn:lectern:{document_id}", _chapters(pandoc), "2"),
+            *(pandoc, "--from", "html", "--to", "epub3", "--output", str(book)),
+            *("--metadata", f"identifier=urn:lectern:{document_id}", *_options(pandoc)),
         ]
         # The same bytes whenever it is made.
         environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
@@ -50,8 +50,10 @@ def epub_of(page: bytes, document_id: str) -> bytes | None:
 
 
 @cache
-def _chapters(pandoc: str) -> str:
-    """Return the option for where chapters begin, which has another name since version 3."""
+def _options(pandoc: str) -> tuple[str, ...]:
+    """Return how chapters are parted and files kept out of reach, by pandoc's version: 2 calls the
+    one otherwise, and in a sandbox does not find its own files. Our pages name none."""
     said = subprocess.run([pandoc, "--version"], capture_output=True, text=True, check=False).stdout
-    old = re.match(r"pandoc\S* [12]\.", said)
-    return "--epub-chapter-level" if old else "--split-level"
+    if re.match(r"pandoc\S* [12]\.", said):
+        return ("--epub-chapter-level", "2")
+    return ("--sandbox", "--split-level", "2")

@@ -96,7 +96,7 @@ def test_an_echo_is_kept_marked_and_told(server: ScriptedServer, tiny_model: Pat
     lines = rows("lines")
     asked = lines.filter(pl.col("key") != "")
     told = asked.filter(pl.col("status") == "kept", pl.col("reason").str.contains("untranslated"))
-    assert told.height > 0.98 * asked.height  # a word alone may be the same in both languages
+    assert told.height > 0.95 * asked.height  # a name alone is the same in both languages
     document = outcomes[PAPER.name].document
     assert document is not None
     page = (Path(document.paths[0]).parent / "translation.md").read_text(encoding="utf-8")
