@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 _FIGURE = re.compile(r"\d[\d.,'’ \u00a0\u202f]*\d|\d")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:[,'’ \u00a0\u202f]\d{3})+(?!\d)")
@@ -77,9 +78,10 @@ def numbers(text: str) -> set[Decimal]:
     return found | _spelled(apart)
 
 
-def written(text: str) -> set[Decimal]:
+@lru_cache(maxsize=1024)  # each line of an answer is compared with several others
+def written(text: str) -> frozenset[Decimal]:
     """Return every number that a text may mean by its figures."""
-    return {value for _, values in figures(text) for value in values}
+    return frozenset(value for _, values in figures(text) for value in values)
 
 
 def figures(text: str) -> Iterator[tuple[str, set[Decimal]]]:

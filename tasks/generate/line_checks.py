@@ -29,6 +29,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tasks.dictionary import count
 from tasks.generate.checks import is_repetitive, leaks
@@ -215,6 +216,7 @@ def is_out_of_proportion(source: str, text: str) -> bool:
     return not low - _LENGTH_SLACK <= weight(text) <= high + _LENGTH_SLACK
 
 
+@lru_cache(maxsize=1024)  # each line of an answer is weighed against several others
 def weight(text: str) -> float:
     """Return how much a text says, in letters of an alphabet."""
     ideographs = len(_IDEOGRAPHS.findall(text))
