@@ -4,7 +4,7 @@
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
-DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk
+DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk pandoc
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
 	deployments/install.sh
 	@touch $(INSTALLED)
 
-debian: ## as root: what OCR and the tests of pages need on Debian and Ubuntu
+debian: ## as root: what OCR, EPUB and the tests of pages need on Debian and Ubuntu
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(DEBIAN_PACKAGES)
 
@@ -40,7 +40,7 @@ soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing, random propert
 	LECTERN_SOAK=1 $(BIN)/pytest -m "soak or hypothesis" --timeout=0
 
 bench: $(INSTALLED) ## measure everything (hours): the pool into docs/benchmarks/, the rest to the terminal
-	for bench in pool extract overhead; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
+	for bench in pool extract overhead translate; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
 
 bench-quick: $(INSTALLED) ## measure the pool on one batch
 	$(BIN)/python tests/benchmarks/bench_pool.py --quick

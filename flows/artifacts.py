@@ -38,10 +38,12 @@ from flows.rounds import Outcome
 from flows.run_state import StateName
 from flows.run_tables import (
     Row,
+    accounted_for,
     as_markdown,
     coverage_table,
     failure_table,
     latency_table,
+    of_translations,
     token_table,
     warning_lines,
 )
@@ -52,10 +54,16 @@ from tasks.records import Document
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+_MOST_SHOWN = 50_000  # letters of a document; a book would make the page crawl
 _PATIENCE = 4  # pauses to what an update takes
 _COVERAGE = (
     "What became of each source's segments (left out: by rule, such as tables of contents), and of "
     "its calls of the model (known: answered before, so not asked)."
+)
+_TRANSLATED = (
+    "What became of each source's segments (ok: at once; repaired: asked again; kept: not to be "
+    "translated, or the source's words since no answer could be shown; failed: shown, marked as "
+    "doubtful), and of its calls of the model (known: answered before, so not asked)."
 )
 _TOKENS = "Calls of the model, their tokens (cached: of the prompt's), and tokens a second."
 _FILE_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\(file:[^)]*\)")
@@ -113,10 +121,10 @@ class RunPage(Watcher):
         self._move(100 * snapshot.fraction, phase_of(snapshot), in_words(snapshot))
 
     def ended(self, outcome: Outcome) -> None:
-        """Show a source's summary as soon as it is there, or what became of it."""
+        """Show a source's document as soon as it is there, or what became of it."""
         self._watcher.ended(outcome)
         if outcome.document:
-            publish_summary(outcome.uri, outcome.document)
+            publish_document(outcome.uri, outcome.document)
         for line in warning_lines(outcome):
             log.warning("%s", line)
 
@@ -153,12 +161,20 @@ class RunPage(Watcher):
         _if_possible(lambda: self._client.update_artifact(bar, update))
 
 
-def publish_summary(uri: str, document: Document) -> None:
-    """Show a landed summary much as it stands in its Markdown file."""
+def publish_document(uri: str, document: Document) -> None:
+    """Show a landed document much as it stands in its Markdown file: a long one's beginning."""
     file = next(Path(path) for path in document.paths if path.endswith(".md"))
-    text = for_a_web_page(file.read_text(encoding="utf-8"), [uri, *document.paths])
-    key = f"summary-{key_of(document.title)}-{document.document_id[:8]}"
+    whole = file.read_text(encoding="utf-8")
+    shown = whole if len(whole) <= _MOST_SHOWN else _beginning(whole)
+    text = for_a_web_page(shown, [uri, *document.paths])
+    key = f"{document.kind}-{key_of(document.title)}-{document.document_id[:8]}"
     _if_possible(lambda: create_markdown_artifact(text, key=key, description=str(file)))
+
+
+def _beginning(text: str) -> str:
+    """Return the first paragraphs of a text that a page holds."""
+    end = text.rfind("\n\n", 0, _MOST_SHOWN)
+    return f"{text[: end if end > 0 else _MOST_SHOWN]}\n\n… The whole is in the files below.\n"
 
 
 def for_a_web_page(summary: str, places: Sequence[str]) -> str:
@@ -172,7 +188,9 @@ def for_a_web_page(summary: str, places: Sequence[str]) -> str:
 
 def publish_tables(statistics: Statistics, outcomes: Sequence[Outcome]) -> None:
     """Show how each source ended, what failed, and what the run cost."""
-    _table("coverage", _COVERAGE, coverage_table(outcomes))
+    is_translated = of_translations(outcomes)
+    about = f"{_TRANSLATED} {accounted_for(outcomes)}." if is_translated else _COVERAGE
+    _table("coverage", about, coverage_table(outcomes))
     _table("failures", "What failed or was left out, and what to do.", failure_table(outcomes))
     if statistics.calls:
         _table("tokens", _TOKENS, token_table(statistics))

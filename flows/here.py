@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from flows.server import (
 )
 from flows.stopping import STOPPED, Stopping
 from flows.terminal import Terminal, err, print_totals
+from flows.words import WORDS, Words
 from tasks.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,15 +45,38 @@ _GONE = (
 )
 
 
-def summarize_here(settings: Settings, parameters: dict[str, Any], *, verbose: bool) -> int:
-    """Run the flow `summarize-pdf`, print how it goes and what came of it; return the exit code.
+@dataclass(frozen=True)
+class FlowHere:
+    """A flow that makes documents, and how a command calls it.
+
+    Attributes:
+        module, name: where the flow is; imported late, with Prefect.
+        words: how it speaks of what it makes.
+    """
+
+    module: str
+    name: str
+    words: Words
+
+    def load(self) -> Any:
+        return getattr(import_module(self.module), self.name)
+
+
+SUMMARIZE = FlowHere("flows.summarize_pdf", "summarize_pdf", WORDS["summary"])
+TRANSLATE = FlowHere("flows.translate_pdf", "translate_pdf", WORDS["translation"])
+
+
+def run_here(
+    flow: FlowHere, settings: Settings, parameters: dict[str, Any], *, verbose: bool
+) -> int:
+    """Run a flow, print how it goes and what came of it; return the exit code.
 
     Raises:
         PipelineError: there is no server to run it with.
     """
     stopping = Stopping()
     try:
-        code = _summarize(settings, parameters, stopping, verbose=verbose)
+        code = _run_and_tell(flow, settings, parameters, stopping, verbose=verbose)
     except (Exception, KeyboardInterrupt) as error:
         if stopping.told:
             code = _stopped(stopping)
@@ -72,23 +98,29 @@ def _leave_if_gone(code: int) -> None:
         os._exit(code)
 
 
-def _summarize(
-    settings: Settings, parameters: dict[str, Any], stopping: Stopping, *, verbose: bool
+def _run_and_tell(
+    flow: FlowHere,
+    settings: Settings,
+    parameters: dict[str, Any],
+    stopping: Stopping,
+    *,
+    verbose: bool,
 ) -> int:
     began = time.monotonic()
     log = log_file(settings, "lectern")
-    with a_run(settings.home), Terminal() as terminal, _server(settings) as server:
+    with a_run(settings.home), Terminal() as terminal, _server(settings, flow) as server:
         if not verbose:
             _log_to(log)
         watcher.set(terminal)
         stopping.check()
-        state = _run(parameters, stopping)
+        state = _run(flow, parameters, stopping)
         ui = _ui(server, state)
     if state.is_cancelled():
         return _stopped(stopping)
     if terminal.snapshot is None:  # it did not come to reading a source
         return _failed(state)
-    print_totals(terminal.outcomes, terminal.snapshot, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    print_totals(terminal.outcomes, terminal.snapshot, seconds, flow.words)
     from tasks.land.index import NAME  # late: by now it is loaded, before that a server waited
 
     err.print(
@@ -101,12 +133,11 @@ def _summarize(
     return SOME_FAILED if any(each.failed for each in terminal.outcomes) else OK
 
 
-def _run(parameters: dict[str, Any], stopping: Stopping) -> State[Any]:
+def _run(here: FlowHere, parameters: dict[str, Any], stopping: Stopping) -> State[Any]:
     """Run the flow; however it is stopped, its run says so."""
     from prefect.client.schemas.objects import FlowRun
 
     from flows.killed import mark_cancelled, note_process
-    from flows.summarize_pdf import summarize_pdf
 
     runs: list[FlowRun] = []
 
@@ -115,7 +146,7 @@ def _run(parameters: dict[str, Any], stopping: Stopping) -> State[Any]:
         runs.append(flow_run)
         note_process(flow, flow_run, state)
 
-    run = summarize_pdf.with_options(on_running=[begin])
+    run = here.load().with_options(on_running=[begin])
     try:
         state: State[Any] = run(**parameters, return_state=True)
     finally:
@@ -135,7 +166,7 @@ def _failed(state: State[Any]) -> int:
 
 
 @contextmanager
-def _server(settings: Settings) -> Iterator[ServerAddress | None]:
+def _server(settings: Settings, flow: FlowHere) -> Iterator[ServerAddress | None]:
     """Yield the server that runs already, or None for one that lasts as long as the block.
 
     Prefect is imported, and knows of it.
@@ -152,7 +183,7 @@ def _server(settings: Settings) -> Iterator[ServerAddress | None]:
         return
     with own_server(settings) as server:
         os.environ.update(server.address.environment())
-        import flows.summarize_pdf  # noqa: F401 - takes as long as the server's own start
+        flow.load()  # takes as long as the server's own start
 
         wait_for_server(server)
         _mark_killed_runs()

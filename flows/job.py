@@ -1,4 +1,4 @@
-"""Summarising, as the jobs that a run hands out: read a source, ask a batch, land a document.
+"""A run's work, as the jobs that it hands out: read a source, ask a batch, land a document.
 
 Plain functions over `tasks`; whoever runs them (Prefect's task runner, a test's threads) adds
 nothing. Knows which part of `tasks` comes after which, and nothing of how any of them works.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -19,16 +19,16 @@ from typing import Self
 
 from flows.asking import Asker
 from flows.claims import Claims
+from flows.making import Making
 from flows.progress import Progress
 from flows.rounds import Plan, Reading
 from tasks.errors import StorageError
-from tasks.extract import Extracted, extract, ocr
+from tasks.extract import extract, ocr
 from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
 from tasks.generate.attempts import counting, left
 from tasks.generate.prompts import PromptLibrary
-from tasks.generate.summarize import SummaryOptions, SummaryPlan
-from tasks.land import Ledger, cost_of, land_document, land_source, write_index
+from tasks.land import Ledger, cost_of, land_source, write_index
 from tasks.land.files import tidy
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, OcrMode, Request
@@ -37,10 +37,11 @@ from tasks.settings import Settings
 log = logging.getLogger(__name__)
 
 
-class SummaryJob:
+class Job:
     """What the jobs of one run share.
 
     Args:
+        making: what is made of each document.
         again: ask everything anew, whatever the ledger holds of earlier runs.
     """
 
@@ -48,28 +49,28 @@ class SummaryJob:
         self,
         settings: Settings,
         spec: ModelSpec,
-        options: SummaryOptions,
+        making: Making,
         asker: Asker,
         progress: Progress,
         *,
         again: bool = False,
         password: str | None = None,
         ocr: OcrMode | None = None,
-        prompt_dir: Path | None = None,
+        prompts: PromptLibrary | None = None,
         flow_run_id: str = "",
     ) -> None:
-        self._settings, self._spec, self._options = settings, spec, options
+        self._settings, self._spec, self._making = settings, spec, making
         self._asker, self._progress = asker, progress
         self._again, self._password, self._flow_run_id = again, password, flow_run_id
         self._ocr: OcrMode | None = ocr
-        self._prompts = prompt_library(settings, prompt_dir)
+        self._prompts = prompts or prompt_library(settings)
         self._ledger = Ledger(settings.results)
         self._over = threading.Event()
         self._claims = Claims(settings.home)
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
-        """Extract a source, land what was found, and plan its summary."""
+        """Extract a source, land what was found, and plan what is made of it."""
         extracted = extract(
             uri,
             self._settings,
@@ -84,7 +85,7 @@ class SummaryJob:
         land_source(self._settings.results, replace(extracted, source=source))
         if source.status == "failed":
             return Reading(source, None)
-        wanted = plan(extracted, self._spec, self._prompts, self._options, self._settings)
+        wanted = self._making.plan(extracted, self._spec, self._prompts, self._settings)
         return Reading(source, wanted, extracted.segments)
 
     def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
@@ -125,27 +126,34 @@ class SummaryJob:
         """Return, for the keys that need no further call in this run, the rows that count."""
         wanted = self._asked.intersection(keys) if self._again else keys
         rows = self._ledger.rows(wanted)
-        done = {key for key, each in rows.items() if key in self._asked or not left(each)}
+        done = {
+            key for key, each in rows.items() if key in self._asked or not left(each, each[0].task)
+        }
         return {key: counting(rows[key]) for key in done}
 
-    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
-        """Write a finished summary beside the tables.
+    def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
+        """Write a finished document beside the tables.
 
         Args:
-            keys: of the answers that it is made of.
+            done: the answers that it is made of, by key.
         """
-        cost = cost_of(chain.from_iterable(self._ledger.rows(keys).values()))
-        landed = land_document(
+        plan = reading.plan
+        assert plan is not None
+        cost = cost_of(chain.from_iterable(self._ledger.rows(done.keys()).values()))
+        document = replace(
+            plan.document(done),
+            created_at=datetime.now(UTC),
+            flow_run_id=self._flow_run_id,
+            **asdict(cost),
+        )
+        landed = self._making.land(
             self._settings.results,
             reading.source,
-            replace(
-                document,
-                created_at=datetime.now(UTC),
-                flow_run_id=self._flow_run_id,
-                **asdict(cost),
-            ),
+            document,
             reading.segments,
-            note=self._spec.note,
+            plan,
+            done,
+            self._spec.note,
         )
         self._claims.give_back(landed.document_id)
         return landed
@@ -187,21 +195,10 @@ class SummaryJob:
     def _index(self) -> None:
         try:
             write_index(self._settings.results)
-        except StorageError as error:  # the summaries are safe, and the next run makes it anew
+        except StorageError as error:  # the documents are safe, and the next run makes it anew
             log.warning("the index is not up to date: %s", error)
 
 
-def prompt_library(settings: Settings, prompt_dir: Path | None) -> PromptLibrary:
+def prompt_library(settings: Settings, prompt_dir: Path | None = None) -> PromptLibrary:
     """Return the project's prompts, with those in the user's folder before them."""
     return PromptLibrary([settings.prompts, *([prompt_dir] if prompt_dir else [])])
-
-
-def plan(
-    extracted: Extracted,
-    spec: ModelSpec,
-    prompts: PromptLibrary,
-    options: SummaryOptions,
-    settings: Settings,
-) -> SummaryPlan:
-    """Return the plan of one document's summary."""
-    return SummaryPlan(extracted.source, extracted.segments, spec, prompts, options, settings)

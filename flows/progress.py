@@ -238,7 +238,7 @@ def phase_of(snapshot: Snapshot) -> Phase:
         return _extracting(snapshot)
     if snapshot.elsewhere:
         return phase_of_text(_elsewhere(snapshot))
-    return phase_of_text("landing summaries")
+    return phase_of_text("landing documents")
 
 
 def phase_of_text(text: str) -> Phase:
@@ -259,7 +259,7 @@ def _extracting(snapshot: Snapshot) -> Phase:
 
 
 def _elsewhere(snapshot: Snapshot) -> str:
-    which = "the same summary" if snapshot.elsewhere == 1 else f"{snapshot.elsewhere} of these"
+    which = "the same document" if snapshot.elsewhere == 1 else f"{snapshot.elsewhere} of these"
     return f"waiting for another run, which makes {which}"
 
 

@@ -33,12 +33,13 @@ _READY = 64  # requests in stock, below which further documents are opened
 
 WORKERS = _READERS + _BATCHES
 
+_WARNED = frozenset({"merge_failed", "line_failed", "line_kept"})
 _NOTHING = "the model gave no usable answer for any part of it"
 _OTHER_MODEL = "Try another model; the table `generations` holds what it said"
 
 
 class Plan(Protocol):
-    """What a document still needs; see tasks.generate.summarize.SummaryPlan."""
+    """What a document still needs; see SummaryPlan and TranslationPlan in tasks.generate."""
 
     @property
     def document_id(self) -> str: ...
@@ -72,7 +73,7 @@ class Work(Protocol):
     def claim(self, plan: Plan) -> bool: ...  # whether no other run is making the document
     def ask(self, label: str, requests: Sequence[Request]) -> Future: ...
     def best(self, keys: Collection[str]) -> dict[str, Generation]: ...  # of those that are done
-    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document: ...
+    def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document: ...
     def drop(self, plan: Plan) -> None: ...  # of a document that is not going to be landed
 
 
@@ -81,12 +82,14 @@ class Outcome:
     """How one source ended.
 
     Attributes:
-        document: the landed summary; None where there is none.
+        document: what was landed; None where there is nothing.
         error: why the source failed; empty if it did not. remedy: what to do, alone: its end.
         asked: calls of the model in this run; from_ledger: answers that were there already.
         twin: the uri of the source with the same content that stands for this one, or failed for
             both; or "".
-        flaws: what the summary suffers from.
+        flaws: what the document suffers from.
+        transient: it failed, or suffers, from what may be gone by the next run: a full disk, a
+            server that gave no answer.
     """
 
     uri: str
@@ -98,6 +101,7 @@ class Outcome:
     twin: str = ""
     remedy: str = ""
     flaws: tuple[Flaw, ...] = ()
+    transient: bool = False
 
     @property
     def failed(self) -> bool:
@@ -105,7 +109,7 @@ class Outcome:
 
     @property
     def incomplete(self) -> bool:
-        """Whether the summary lacks parts: pages without text, or chunks that failed."""
+        """Whether it lacks parts: pages without text, or chunks that failed."""
         source, document = self.source, self.document
         return bool(
             (source and source.status == "partial") or (document and document.coverage.failed)
@@ -114,7 +118,7 @@ class Outcome:
     @property
     def warnings(self) -> bool:
         """Whether the user should look at it, though it did not fail."""
-        return self.incomplete or any(flaw.kind == "merge_failed" for flaw in self.flaws)
+        return self.incomplete or any(flaw.kind in _WARNED for flaw in self.flaws)
 
 
 @dataclass(eq=False)
@@ -146,6 +150,8 @@ class Rounds:
         watcher: hears of each source as it ends, and sees the progress about once a second,
             both in the thread that calls `run`.
         batch: the least number of requests in a batch, as long as there are that many.
+        go_on: asked before anything is begun; once it says no, what is under way is the last, and
+            that is never much.
     """
 
     def __init__(
@@ -156,9 +162,10 @@ class Rounds:
         watcher: Watcher,
         *,
         batch: int = 16,
+        go_on: Callable[[], bool] | None = None,
     ) -> None:
         self._work, self._progress, self._watcher = work, progress, watcher
-        self._batch = batch
+        self._batch, self._go_on = batch, go_on
         self._unread = deque(enumerate(uris))
         self._reading: dict[Future, tuple[int, str]] = {}
         self._asking: dict[Future, list[_Ready]] = {}
@@ -188,8 +195,18 @@ class Rounds:
         self._watcher.show(self._progress.snapshot())
         return [self._outcomes[order] for order in sorted(self._outcomes)]
 
+    @property
+    def left(self) -> list[str]:
+        """The uris of sources that were not come to, or not through with, when run() ended."""
+        begun = [*self._open, *self._aside]
+        left = [*self._unread, *((each.order, each.uri) for each in begun)]
+        left += [(order, uri) for twins in self._twins.values() for order, uri, _ in twins]
+        return [uri for _, uri in sorted(left)]
+
     def _start_work(self) -> bool:
         """Hand out what can be started; return whether anything is under way."""
+        if self._go_on and not self._go_on():
+            return bool(self._reading or self._asking)
         self._take_up()
         while self._may_read():
             order, uri = self._unread.popleft()
@@ -230,7 +247,9 @@ class Rounds:
 
     def _next_batch(self) -> list[_Ready]:
         """Take from the stock: much while it is large, so that task runs stay few."""
-        size = max(self._batch, len(self._ready) // (2 * _BATCHES))
+        size = self._batch
+        if self._go_on is None:
+            size = max(size, len(self._ready) // (2 * _BATCHES))
         batch, self._ready = self._ready[:size], self._ready[size:]
         return batch
 
@@ -273,17 +292,16 @@ class Rounds:
                 document.outstanding.discard(key)
                 touched[document] = None
         for document in touched:
-            if document.outstanding:
-                self._foresee(document)
-            else:
-                self._continue(document)
+            self._continue(document)
 
     def _continue(self, document: _Open) -> None:
-        """Plan the document's next round, or land it."""
+        """Ask for what the document's answers have made possible, or land it."""
         try:
             requests = self._missing(document)
             if requests:
                 self._stock(document, requests)
+            elif document.outstanding:
+                self._foresee(document)
             else:
                 self._land(document)
         except PipelineError as error:
@@ -294,7 +312,10 @@ class Rounds:
     def _missing(self, document: _Open) -> list[Request]:
         """Subtract what the ledger holds, level by level, from what the plan wants."""
         while True:
-            requests = document.plan.requests(document.done)
+            wanted = document.plan.requests(document.done)
+            requests = [each for each in wanted if each.key not in document.outstanding]
+            if not requests:
+                return []
             found = self._work.best({each.key for each in requests})
             new = found.keys() - document.done.keys()
             if not new:
@@ -324,10 +345,11 @@ class Rounds:
 
     def _land(self, document: _Open) -> None:
         plan, done = document.plan, document.done
-        landed = self._work.land(document.reading, plan.document(done), done.keys())
+        landed = self._work.land(document.reading, done)
         self._open.discard(document)
-        cover = landed.coverage
-        nothing = cover.failed and not (cover.ok or cover.repaired)
+        cover, flaws = landed.coverage, tuple(plan.flaws(done))
+        is_shown = cover.ok or cover.repaired or any(each.kind == "line_failed" for each in flaws)
+        nothing = flaws and not is_shown
         error = InferenceError(document.uri, _NOTHING, _OTHER_MODEL) if nothing else None
         self._end(
             document.order,
@@ -339,7 +361,8 @@ class Rounds:
                 remedy=error.remedy if error else "",
                 asked=len(document.asked),
                 from_ledger=len(done.keys() - document.asked),
-                flaws=tuple(plan.flaws(done)),
+                flaws=flaws,
+                transient=any("no_answer" in each.reason for each in flaws),
             ),
         )
 
@@ -367,7 +390,8 @@ def _twin(outcome: Outcome, uri: str, source: Source) -> Outcome:
 
 
 def _failed(uri: str, error: PipelineError, source: Source | None = None) -> Outcome:
-    return Outcome(uri, source, error=str(error), remedy=error.remedy)
+    passing = isinstance(error, StorageError | InferenceError)
+    return Outcome(uri, source, error=str(error), remedy=error.remedy, transient=passing)
 
 
 def _label(batch: Sequence[_Ready]) -> str:

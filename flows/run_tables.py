@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -19,6 +19,7 @@ from rich.text import Text
 from flows.rounds import Outcome
 from tasks.errors import PipelineError
 from tasks.generate.flaws import Flaw
+from tasks.land.labels import labels
 from tasks.land.rendering import markdown
 from tasks.naming import short_name
 from tasks.records import Coverage
@@ -41,13 +42,34 @@ _CODE = re.compile(r"`[^`]+`")
 _PARTS = re.compile(r"(`[^`]+`)")
 _SPACED = re.compile(r"\S(?:.*\S)?")  # what lies between the blanks at both ends
 _UNBROKEN = "\ue000"  # for a space that stays
+_PLACES = 8  # that are named
 _OTHER_MODEL = "Try another model"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
 
 def coverage_table(outcomes: Sequence[Outcome]) -> list[Row]:
     """Return a row a source: what became of its segments."""
-    return [_coverage_row(outcome) for outcome in outcomes]
+    # The same columns for all: Prefect's UI shows those of the first row.
+    cells = _translation_cells if of_translations(outcomes) else _summary_cells
+    return [_coverage_row(outcome, cells) for outcome in outcomes]
+
+
+def of_translations(outcomes: Sequence[Outcome]) -> bool:
+    """Tell whether a run's documents are translations."""
+    return any(each.document and each.document.kind == "translation" for each in outcomes)
+
+
+def accounted_for(outcomes: Sequence[Outcome]) -> str:
+    """Return how the segments of all translations ended, as a line."""
+    covers = [each.document.coverage for each in outcomes if each.document]
+    total = Coverage(
+        ok=sum(cover.ok for cover in covers),
+        repaired=sum(cover.repaired for cover in covers),
+        kept=sum(cover.kept for cover in covers),
+        failed=sum(cover.failed for cover in covers),
+    )
+    n_segments = sum(each.source.n_segments for each in outcomes if each.source and each.document)
+    return labels("en").accounted(total, n_segments)
 
 
 def token_table(statistics: Statistics) -> list[Row]:
@@ -88,17 +110,31 @@ def warning_lines(outcome: Outcome) -> list[str]:
     return [str(PipelineError(name, *row.values())) for row in _failures(outcome)]
 
 
-def _coverage_row(outcome: Outcome) -> Row:
-    # The same columns for all: Prefect's UI shows those of the first row. What matters comes first.
-    cover = outcome.document.coverage if outcome.document else Coverage()
+def _coverage_row(outcome: Outcome, cells: Callable[[Coverage], Row]) -> Row:
+    # What matters comes first.
     return {
         "source": _name(outcome.uri),
         "result": _result(outcome),
+        **cells(outcome.document.coverage if outcome.document else Coverage()),
+        "asked": f"{outcome.asked:,}",
+        "known": f"{outcome.from_ledger:,}",
+    }
+
+
+def _summary_cells(cover: Coverage) -> Row:
+    return {
         "failed": f"{cover.failed:,}",
         "summarised": f"{cover.ok + cover.repaired:,}",
         "left out": f"{cover.kept:,}",
-        "asked": f"{outcome.asked:,}",
-        "known": f"{outcome.from_ledger:,}",
+    }
+
+
+def _translation_cells(cover: Coverage) -> Row:
+    return {
+        "failed": f"{cover.failed:,}",
+        "kept": f"{cover.kept:,}",
+        "repaired": f"{cover.repaired:,}",
+        "ok": f"{cover.ok:,}",
     }
 
 
@@ -141,11 +177,16 @@ def _failures(outcome: Outcome) -> Iterator[Row]:
     elif source and source.error and not outcome.twin:
         yield _failure(_problem(outcome.uri, source.error, source.remedy), source.remedy)
     n_cut = 0
+    lines: dict[tuple[str, str], list[Flaw]] = {}
     for flaw, times in Counter(outcome.flaws).items():
         if flaw.kind == "notes_cut":
             n_cut += times
+        elif flaw.kind in ("line_failed", "line_kept"):
+            lines.setdefault((flaw.kind, flaw.reason), []).extend([flaw] * times)
         else:
             yield _failure(_flaw(flaw), _OTHER_MODEL)
+    for (kind, reason), flaws in lines.items():
+        yield _failure(_lines(kind, reason, flaws), _OTHER_MODEL)
     if n_cut:
         yield _failure(f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
 
@@ -156,6 +197,19 @@ def _flaw(flaw: Flaw) -> str:
     if flaw.kind == "chunk_failed":
         return f"no usable notes on {where} ({flaw.reason})"
     return f"the notes on {where} stand unmerged ({flaw.reason})"
+
+
+def _lines(kind: str, reason: str, flaws: Sequence[Flaw]) -> str:
+    """Return what became of lines that fail for the same reason, and where they are."""
+    places = list(dict.fromkeys(flaw.first for flaw in flaws))
+    shown = ", ".join(places[:_PLACES]) + (" …" if len(places) > _PLACES else "")
+    unit = flaws[0].unit + ("s" if len(places) > 1 else "")
+    what = "kept in the source's language" if kind == "line_kept" else "doubtful"
+    return f"{_count(len(flaws))} {what}, {unit} {shown} ({reason})"
+
+
+def _count(n: int) -> str:
+    return "1 line" if n == 1 else f"{n:,} lines"
 
 
 def _failure(what: str, remedy: str) -> Row:

@@ -19,8 +19,10 @@ from rich.table import Table
 
 from flows.progress import Snapshot, Watcher, duration, fetched_in_words, in_words
 from flows.rounds import Outcome
-from flows.run_tables import warning_lines
+from flows.run_tables import accounted_for, warning_lines
+from flows.words import Words
 from tasks.naming import file_name
+from tasks.records import Document, Source
 
 
 class _Console(Console):
@@ -94,25 +96,33 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     document, source = outcome.document, outcome.source
     if outcome.error or document is None or source is None:
         return [f"[red]✗[/] {escape(outcome.error)}"]
-    cover = document.coverage
-    done = cover.ok + cover.repaired
     mark = "[yellow]![/]" if outcome.warnings else "[green]✓[/]"
     lines = [
-        f"{mark} {name}: {cover.total} of {source.n_segments} segments accounted for: "
-        f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed; "
+        f"{mark} {name}: {_accounted(outcome, document, source)}; "
         f"{outcome.asked} asked, {outcome.from_ledger} from the ledger"
     ]
     lines += [f"  [yellow]{escape(line)}[/]" for line in warning_lines(outcome)]
     return [*lines, *(f"  {escape(path)}" for path in document.paths)]
 
 
-def print_totals(outcomes: Sequence[Outcome], snapshot: Snapshot, seconds: float) -> None:
+def _accounted(outcome: Outcome, document: Document, source: Source) -> str:
+    if document.kind == "translation":
+        return accounted_for([outcome])
+    cover = document.coverage
+    done = cover.ok + cover.repaired
+    how = f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"
+    return f"{cover.total} of {source.n_segments} segments accounted for: {how}"
+
+
+def print_totals(
+    outcomes: Sequence[Outcome], snapshot: Snapshot, seconds: float, words: Words
+) -> None:
     """Print what the whole run came to."""
     done = sum(not each.failed for each in outcomes)
     asked = sum(each.asked for each in outcomes)
     found = sum(each.from_ledger for each in outcomes)
     out.print(
-        f"{done} of {snapshot.sources} sources summarised in {duration(seconds)}: "
+        f"{done} of {snapshot.sources} sources {words.done} in {duration(seconds)}: "
         f"{asked} asked, {found} from the ledger; {snapshot.prompt_tokens:,} tokens read, "
         f"{snapshot.completion_tokens:,} written"
     )

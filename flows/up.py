@@ -20,10 +20,12 @@ from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfoNotFoundError
 
 import psutil
 from filelock import FileLock, Timeout
 from rich.markup import escape
+from tzlocal import get_localzone_name
 
 from flows.keeping import KeptChild
 from flows.server import (
@@ -345,6 +347,15 @@ def _quietly(end: Callable[[], None]) -> None:
         return
 
 
+def _timezone() -> str:
+    """Return the name of this machine's time zone, in which schedules are meant."""
+    try:
+        return get_localzone_name() or "UTC"
+    except ZoneInfoNotFoundError as error:
+        log.warning("schedules are in UTC: %s", error)
+        return "UTC"
+
+
 def deploy(
     settings: Settings, environment: Mapping[str, str], patience_s: float = _DEPLOY_S
 ) -> None:
@@ -356,7 +367,7 @@ def deploy(
     log = log_file(settings, "deploy")
     command = ["prefect", "--no-prompt", "deploy", "--all",
                "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
-    child = start_child(command, environment, log)
+    child = start_child(command, {**environment, "TZ": _timezone()}, log)
     try:
         status = child.wait(patience_s)
     except subprocess.TimeoutExpired:

@@ -16,10 +16,13 @@ from typing import Literal
 SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown"]
 OcrMode = Literal["auto", "always", "never"]
 SourceStatus = Literal["ok", "partial", "failed"]
-SegmentKind = Literal["heading", "sentence", "contents", "reference"]
-GenerationTask = Literal["summarize", "merge"]
+SegmentKind = Literal["heading", "sentence", "code", "contents", "reference"]
+GenerationTask = Literal["summarize", "merge", "translate", "glossary"]
 GenerationStatus = Literal["ok", "failed"]
 SummaryLength = Literal["short", "medium", "long", "outline"]
+LineStatus = Literal["ok", "repaired", "kept", "failed"]
+TermOrigin = Literal["user", "found", "settled"]
+TranslationMode = Literal["parallel", "sequential"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A numbered piece of a source's text: a sentence or a heading.
+    """A numbered piece of a source's text: a sentence, a heading, a line of a listing.
 
     Attributes:
         n: its number within the source, from 1, without gaps.
@@ -150,6 +153,49 @@ class PromptRef:
     hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How a name or a term is rendered.
+
+    Attributes:
+        note: the user's own; kept, and told to nobody.
+        exact: it occurs only as it is written, capitals included: a name.
+    """
+
+    source: str
+    target: str
+    note: str = ""
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlossaryEntry:
+    """A term as a document's translation had it: a row of the table `glossary`.
+
+    Attributes:
+        language, to: codes of the source's language and of the translation's.
+        rendering: "" where the model proposed none that is fit: each passage has its own.
+        origin: user: from the user's file; found: proposed by the model for this translation;
+            settled: taken over from another one of the same source, or of an earlier state of it.
+        count: segments of the source in which it occurs.
+        made_by: hex sha256 of the model and the prompt that proposed what is found.
+        settled_at: UTC; when the translation was landed.
+    """
+
+    document_id: str
+    source_id: str
+    uri: str
+    language: str
+    to: str
+    term: str
+    rendering: str
+    note: str
+    origin: TermOrigin
+    count: int
+    made_by: str
+    settled_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call of the model, planned. Same key, same work: it is never asked twice.
@@ -157,12 +203,13 @@ class Request:
     Attributes:
         key: hex sha256 of everything that determines the answer: the model's identity, the
             messages as rendered, the sampling parameters.
-        level: 0 for notes on chunks, 1 and up for merges.
+        level: 0 for notes on chunks, 1 and up for merges; of translations the rung.
         earlier: the attempts at it that are on record. A later attempt differs in its sampling,
             yet keeps the key: the row of `generations` is (key, attempt).
         lines: the numbered lines shown inside <source>.
         language: the one asked for; empty: any. source_language: the document's.
         marks: checks that already failed when this was planned; the row's checks hold them.
+        glossary: the entries that a translation was told.
     """
 
     key: str
@@ -178,6 +225,7 @@ class Request:
     language: str = ""
     source_language: str = "und"
     marks: tuple[str, ...] = ()
+    glossary: tuple[Term, ...] = ()
 
     @property
     def first_n(self) -> int:
@@ -281,9 +329,10 @@ class SummarySection:
 class Coverage:
     """How many of a source's segments reached the model, and what became of the others.
 
-    ok: shown to the model in a call that succeeded. kept: left out by rule (headings, tables
-    of contents, reference lists). failed: in a chunk whose every attempt failed. repaired is
-    for segments that needed a further attempt. Their sum is the source's n_segments.
+    Of a summary: ok: shown to the model in a call that succeeded. kept: left out by rule (headings,
+    tables of contents, reference lists). failed: in a chunk whose every attempt failed. repaired is
+    for segments that needed a further attempt. Of a translation: as TranslatedLine has it. Their
+    sum is the source's n_segments.
     """
 
     ok: int = 0
@@ -297,14 +346,68 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TranslatedLine:
+    """A segment of a translated document: a row of the table `lines`.
+
+    Attributes:
+        n: the segment's number.
+        text: the translation; of a segment that is kept, the source.
+        status: ok: accepted at once; repaired: when asked again; failed: translated, but it fails a
+            check; kept: not translated, by rule or since no answer could be shown.
+        reason: the checks that failed, or the rule; "" for ok and repaired.
+        key: of the answer; "" where none was asked for.
+        mean_logprob: of all tokens of that answer, natural logarithm; null without an answer.
+    """
+
+    document_id: str
+    source_id: str
+    n: int
+    text: str
+    status: LineStatus
+    reason: str = ""
+    key: str = ""
+    mean_logprob: float | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it is marked: it failed a check, or is kept though not by rule."""
+        return self.status == "failed" or (self.status == "kept" and bool(self.key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboxEntry:
+    """What became of a file of the inbox: a row of the table `inbox`.
+
+    Attributes:
+        content: hex sha256 of the file.
+        made_by: hex sha256 of what it was translated with: the model, the prompts, the options.
+            What failed is new with another of these.
+        language: of the translation; with another, every file is new.
+        status: as of a source; partial: with warnings.
+        final: whether it is done with; not where what went wrong may be gone by the next run.
+        ended_at: UTC.
+    """
+
+    content: str
+    made_by: str
+    language: str
+    uri: str
+    status: SourceStatus
+    error: str = ""
+    final: bool = True
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A finished summary: a row of the `documents` table and the files beside it.
+    """A finished summary or translation: a row of the `documents` table and the files beside it.
 
     Attributes:
         document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
             the prompts, the budget of a call.
-        failed_pages: labels of the pages whose notes failed and that the summary lacks; of a
-            document without pages its paragraphs, as "¶ 12" or "¶ 12–20".
+        failed_pages: labels of the pages whose notes failed and that a summary lacks, or on which
+            lines of a translation are untranslated or doubtful; of a document without pages its
+            paragraphs, as "¶ 12" or "¶ 12–20".
         model: the model's name as the user gave it.
         paths: the files written beside the tables (summary.md, summary.html), set by landing.
         created_at: UTC; when it was landed last. flow_run_id: the run that did it.
@@ -314,9 +417,9 @@ class Document:
 
     document_id: str
     source_id: str
-    kind: Literal["summary"]
+    kind: Literal["summary", "translation"]
     language: str
-    length: SummaryLength
+    length: Literal["short", "medium", "long", "outline", ""]
     model: str
     title: str
     sections: tuple[SummarySection, ...]

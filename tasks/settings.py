@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     # What a run does, unless told otherwise.
     model: str = Field("demo", description="a path, hf:repo:quant, or a name from models.toml")
     language: str = Field("auto", description="of summaries; auto: the document's own")
+    translate_to: str | None = Field(None, description="the language of translations: zh, en, …")
 
     # The pool.
     pool_url: str | None = Field(None, description="another OpenAI-compatible server to use")

@@ -20,7 +20,11 @@ _ROW = re.compile(r"([0-9a-f]{64})\.parquet")
 _FOLDER = re.compile(r".+-([0-9a-f]{8})", re.DOTALL)
 _LEDGER = re.compile(r"(part|rows)-\d+-[0-9a-f]{8}\.parquet")
 _LOG = re.compile(r".+\.log(\.\d+)?", re.DOTALL)
-_DOCUMENT_FILES = ("summary.md", "summary.html")
+_DOCUMENT_FILES = (
+    *("summary.md", "summary.html", "translation.md", "translation.html", "translation.epub"),
+    "glossary.csv",
+)
+_OF_A_DOCUMENT = ("lines", "glossary")  # tables with a file a document
 
 
 class User(StrEnum):
@@ -55,12 +59,15 @@ def _leftovers(settings: Settings) -> Iterator[Item]:
 
 
 def _documents(settings: Settings) -> Iterator[Item]:
-    folder = settings.results.resolve() / "documents"
+    results = settings.results.resolve()
+    folder = results / "documents"
     folders = _document_folders(folder)
     for row in entries(folder):
         if match := _ROW.fullmatch(row.name):
             own = folders.get(match[1][:8], [])
-            yield from item(str(row), [row, *_files_of(own)], own)
+            others = [results / table / row.name for table in _OF_A_DOCUMENT
+                      if not (results / table).is_symlink()]  # fmt: skip
+            yield from item(str(row), [row, *others, *_files_of(own)], own)
 
 
 def _orphans(settings: Settings) -> Iterator[Item]:
@@ -144,7 +151,7 @@ def _files_of(folders: list[Path]) -> list[Path]:
 
 KINDS: Mapping[Kind, About] = {
     Kind.leftovers: About(_leftovers, "parts of files whose writer was killed", ""),
-    Kind.orphans: About(_orphans, "summaries whose row is gone", "nothing but the files"),
+    Kind.orphans: About(_orphans, "documents whose row is gone", "nothing but the files"),
     Kind.cache: About(
         _cache, "vocabularies, hashes and recognised text", "nothing: it is made again"
     ),
@@ -164,7 +171,7 @@ KINDS: Mapping[Kind, About] = {
         "they are fetched again when used", frozenset({User.run, User.pool}),
     ),
     Kind.documents: About(
-        _documents, "finished summaries", "the summaries; made again from the ledger, unasked"
+        _documents, "finished documents", "the documents; made again from the ledger, unasked"
     ),
     Kind.sources: About(_sources, "what was read of the sources", "they are read again when used"),
     Kind.generations: About(

@@ -44,7 +44,7 @@ def extract(
                 kind=segment.kind, text=segment.text,
             )  # fmt: skip
         else:
-            mark = {"sentence": " ", "heading": "#"}.get(segment.kind, segment.kind[0])
+            mark = {"sentence": " ", "heading": "#", "code": "`"}.get(segment.kind, segment.kind[0])
             page = segment.page is not None
             place = f"p. {segment.page_label:>4}" if page else f"¶ {segment.paragraph:>5}"
             typer.echo(f"{place} {mark} [{segment.n}] {segment.text}")
@@ -64,7 +64,8 @@ def chunks(
 
     lectern chunks paper.pdf --model ~/models/qwen2.5-1.5b-instruct-q4_0.gguf
     """
-    from flows.job import plan, prompt_library
+    from flows.job import prompt_library
+    from flows.making import Summaries
     from flows.terminal import Terminal
     from tasks.generate.summarize import SummaryOptions
     from tasks.pool.spec import load_spec
@@ -76,7 +77,8 @@ def chunks(
         spec = load_spec(absolute_model(model) or config.model, config, terminal.fetched)
     options = SummaryOptions(language=language or config.language, length=length.value)
     folder = prompts.resolve() if prompts else None
-    for chunk in plan(extracted, spec, prompt_library(config, folder), options, config).chunks:
+    plan = Summaries(options).plan(extracted, spec, prompt_library(config, folder), config)
+    for chunk in plan.chunks:
         if as_json:
             _print_json(
                 first_n=chunk.first_n, last_n=chunk.last_n, prompt_tokens=chunk.prompt_tokens,

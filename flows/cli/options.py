@@ -26,6 +26,27 @@ class Ocr(StrEnum):
     never = "never"
 
 
+def _codes() -> list[str]:
+    """For the shell's completion; imported late, as `--help` must not wait."""
+    from tasks.generate.languages import language_codes
+
+    return language_codes()
+
+
+To = Annotated[
+    str | None,
+    typer.Option(
+        "--to", "-t", metavar="CODE", show_default="the setting `translate_to`",
+        help="Into which language: en, zh, ja, de, fr, es, …", autocompletion=_codes,
+    ),
+]  # fmt: skip
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="CODE", show_default="as found in the text",
+        help="The documents' own language.", autocompletion=_codes,
+    ),
+]  # fmt: skip
 Model = Annotated[
     str | None,
     typer.Option(
@@ -37,7 +58,7 @@ Language = Annotated[
     str | None,
     typer.Option(
         "--language", "-l", metavar="CODE", show_default="the setting `language`",
-        help="Of the summary: en, zh, …; auto is the document's own.",
+        help="Of the summary: en, zh, …; auto is the document's own.", autocompletion=_codes,
     ),
 ]  # fmt: skip
 LengthOption = Annotated[

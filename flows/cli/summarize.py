@@ -55,7 +55,7 @@ def summarize(
     """
     from pydantic import SecretStr
 
-    from flows.here import summarize_here
+    from flows.here import SUMMARIZE, run_here
 
     parameters = {
         "sources": [as_uri(source, Path.cwd()) for source in sources],
@@ -67,4 +67,4 @@ def summarize(
         "ocr": ocr.value if ocr else None,
         "prompt_dir": str(prompts.resolve()) if prompts else None,
     }
-    raise typer.Exit(summarize_here(settings(), parameters, verbose=verbose))
+    raise typer.Exit(run_here(SUMMARIZE, settings(), parameters, verbose=verbose))

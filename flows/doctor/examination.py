@@ -17,7 +17,7 @@ AREAS: Mapping[str, Sequence[Check]] = {
     "Places": (places.places, places.temporary),
     "Models": (models.known_models, models.default_model),
     "Prefect": (serving.prefect, serving.server, serving.environment, serving.pool, serving.units),
-    "Reading": (reading.ocr, reading.optional),
+    "Documents": (reading.ocr, reading.books, reading.optional),
 }
 
 

@@ -1,4 +1,4 @@
-"""The programs that recognise text on scanned pages, and those that only the tests need."""
+"""The programs that recognise text and make books, and those that only the tests need."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ def ocr(settings: Settings) -> Iterator[Finding]:
         yield warning("OCR", found, language_command(lacking))
     else:
         yield ok("OCR", f"{version}, {', '.join(wanted)}")
+
+
+def books(settings: Settings) -> Iterator[Finding]:
+    """Pandoc, by which translations become EPUBs."""
+    said = ask("pandoc", "--version")
+    found = said.splitlines()[0] if said else f"no pandoc, so none: {install_command('pandoc')}"
+    yield ok("EPUB", found)
 
 
 def optional(settings: Settings) -> Iterator[Finding]:

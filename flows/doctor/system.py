@@ -24,6 +24,7 @@ _PACKAGES: Mapping[str, Mapping[str, str]] = {
     "tesseract": {
         "apt-get": "tesseract-ocr", "dnf": "tesseract", "pacman": "tesseract", "brew": "tesseract",
     },
+    "pandoc": {"apt-get": "pandoc", "dnf": "pandoc", "pacman": "pandoc-cli", "brew": "pandoc"},
 }  # fmt: skip
 _FAMILIES = {"debian": "apt-get", "ubuntu": "apt-get", "fedora": "dnf", "rhel": "dnf",
              "arch": "pacman"}  # fmt: skip

@@ -13,17 +13,11 @@ from itertools import groupby
 
 from tasks.chunk.text import CountTokens, line_text, shorten, split_text
 from tasks.errors import PromptError
-from tasks.records import Chunk, Line, Segment, SegmentKind, Source
+from tasks.records import Chunk, Line, Segment, Source
 
 _LINE_OVERHEAD = 6  # about what "[12] " and the line break take; the exact count has the last word
 _CONTEXT_SENTENCES, _CONTEXT_TOKENS = 3, 100
 _LEAST_ROOM = 24  # tokens for text; below that a budget is not worth asking with
-# What is summarised: the sentences; where there are none, the headings; else what there is.
-_SHOWN: tuple[tuple[SegmentKind, ...], ...] = (
-    ("sentence",),
-    ("heading",),
-    ("contents", "reference"),
-)
 
 
 @dataclass(frozen=True)
@@ -35,6 +29,7 @@ class Limits:
     max_line_tokens: int | None
     count: Callable[[Chunk], int]
     line_tokens: CountTokens
+    context_times: int
 
 
 def chunk_segments(
@@ -46,21 +41,24 @@ def chunk_segments(
     max_lines: int | None = None,
     line_tokens: CountTokens,
     max_line_tokens: int | None = None,
+    context_times: int = 1,
 ) -> list[Chunk]:
-    """Return the chunks of a source, in order.
+    """Return the chunks of these segments of a source, in order.
 
-    Every sentence is shown by exactly one chunk, or, where it alone is too long, in parts by
-    consecutive lines. Headings, contents and references are left out, unless there is nothing
-    else.
+    Each is shown by exactly one chunk, or, where it alone is too long, in parts by consecutive
+    lines.
 
     Args:
         count: the exact size of the prompt that shows a chunk, chat template included.
         line_tokens: the size of a piece of text.
+        context_times: how often the prompt has room for the context's tokens.
 
     Raises:
         PromptError: the budget leaves no room for text beside the instructions.
     """
-    limits = Limits(max_prompt_tokens, max_lines, max_line_tokens, count, line_tokens)
+    limits = Limits(
+        max_prompt_tokens, max_lines, max_line_tokens, count, line_tokens, context_times
+    )
     frame = Chunk(
         source_id=source.source_id,
         index=0,
@@ -69,21 +67,13 @@ def chunk_segments(
         lines=(),
         context="",
     )
-    shown = _shown(segments)
+    shown = [segment for segment in segments if line_text(segment.text)]
     packed = [
         chunk
         for path, section in groupby(shown, key=lambda segment: segment.heading_path)
         for chunk in _Section(frame, path, limits).pack(list(section))
     ]
     return [replace(chunk, index=index) for index, chunk in enumerate(packed)]
-
-
-def _shown(segments: Sequence[Segment]) -> list[Segment]:
-    for kinds in _SHOWN:
-        shown = [s for s in segments if s.kind in kinds and line_text(s.text)]
-        if shown:
-            return shown
-    return []
 
 
 class _Section:
@@ -149,7 +139,8 @@ class _Section:
         """
         room = self._limits.max_prompt_tokens - self._frame_tokens
         if context:
-            room -= self._limits.line_tokens(context) + 2 * _LINE_OVERHEAD
+            tokens = self._limits.line_tokens(context) + 2 * _LINE_OVERHEAD
+            room -= self._limits.context_times * tokens
         n_room, n_left = self._limits.max_lines or len(lines), len(lines) - start
         left = sum(costs[start:])
         if left <= room and n_left <= n_room:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 CountTokens = Callable[[str], int]
 
 # The tags of our prompts; a document that contains them must not be able to close one.
-_FENCE = re.compile(r"<(\s*/?\s*(?:source|notes|context)\s*)>", re.IGNORECASE)
+_FENCE = re.compile(r"<(\s*/?\s*(?:source|notes|context|glossary|pairs)\s*)>", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Where a sentence that is too long may be cut, the best places first.
 _CUTS = (

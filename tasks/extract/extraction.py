@@ -24,7 +24,7 @@ from tasks.records import OcrMode, Segment, Source, SourceKind
 if TYPE_CHECKING:
     from tasks.settings import Settings
 
-EXTRACTOR_VERSION = "3"
+EXTRACTOR_VERSION = "4"
 """Part of every source_id: raise it when the same file gives other segments than before."""
 
 _REMEDIES: dict[OcrMode, str] = {

@@ -129,6 +129,11 @@ class _Reader:
         self._end()
         yield from self._ready
 
+    @property
+    def _role(self) -> Role:
+        """What a block is that ends here."""
+        return "lines" if self._row else "code" if self._pre else "text"
+
     def _enter(self, node: LexborNode) -> bool:
         """Take what stands at a node's start; return whether to go on inside."""
         if node.is_text_node:
@@ -162,7 +167,7 @@ class _Reader:
         attributes = node.attributes
         for anchor in (attributes.get("id"), attributes.get("name")):
             if anchor and (block := self._named.pop(anchor, None)):
-                self._end("lines" if self._pre or self._row else "text")
+                self._end(self._role)
                 self._ready.append(block)
 
     def _leave(self, node: LexborNode) -> None:
@@ -177,7 +182,7 @@ class _Reader:
         elif tag in _HEADINGS:
             self._end("heading", _HEADINGS[tag])
         elif tag in _PRE:
-            self._end("lines")
+            self._end(self._role)
             self._pre -= 1
         elif tag == "ruby":
             self._leave_ruby()
@@ -199,7 +204,7 @@ class _Reader:
     def _part(self) -> None:
         """A block begins or ends; within a row that is a space and no more."""
         if not self._row:
-            self._end("lines" if self._pre else "text")
+            self._end(self._role)
         else:
             self._text.append(" ")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tasks.extract import dictionary
+from tasks import dictionary
 from tasks.extract.characters import HYPHEN, is_cjk
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")

@@ -56,7 +56,17 @@ def find_blocks(pages: Sequence[Page], headings: Sequence[Heading]) -> list[Bloc
                 skip = max(skip, k + heading.length)
             if skip <= k < len(page.lines):
                 builder.add(page.lines[k], k in contents)
-    return _with_references(builder.blocks, headings)
+    return _with_code(_with_references(builder.blocks, headings))
+
+
+def _with_code(blocks: list[Block]) -> list[Block]:
+    """Mark listings as code, unless most of the document is set in such letters."""
+    listings = [block for block in blocks if block.listing and block.kind == "sentence"]
+    listed = sum(len(line.text) for block in listings for line in block.lines)
+    if 2 * listed <= sum(len(line.text) for block in blocks for line in block.lines):
+        for block in listings:
+            block.kind = "code"
+    return blocks
 
 
 def _marks(

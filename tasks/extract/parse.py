@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _LEADERS = re.compile(r"\s*(?:[.·…‥]\s?){6,}")
 _SPACE_BEFORE = re.compile(r"(?<=[^\W\d_]) (?=[.,](?:\s|$))")  # kerning read as a space
+_MOST_IN = 80  # letters
 _FEW_CHARS = 30  # on a page that is one picture: a stamp or a page number, not its text
 
 
@@ -186,7 +187,8 @@ def _join_lines(block: Block, vocabulary: Vocabulary) -> tuple[str, list[tuple[i
     text, starts = "", []
     for line in block.lines:
         if block.listing:
-            text += "\n" * bool(text) + _without_leaders(finish(line.text))
+            shown = _without_leaders(finish(line.text))
+            text += "\n" * bool(text) + (_indented(shown, line, block) if shown else "")
             starts.append((text.rfind("\n") + 1, line.page))
         else:
             printed = _SPACE_BEFORE.sub("", line.text)
@@ -194,6 +196,14 @@ def _join_lines(block: Block, vocabulary: Vocabulary) -> tuple[str, list[tuple[i
             starts.append((len(joined) - len(printed), line.page))
             text = joined
     return finish(text), starts
+
+
+def _indented(text: str, line: Line, block: Block) -> str:
+    """Return a line of code as far in as it stands: its letters are of one width."""
+    width = (line.x1 - line.x0) / max(1, len(line.text))
+    left = min(each.x0 for each in block.lines if each.page == line.page)
+    is_code = block.kind == "code" and width > 0
+    return " " * min(_MOST_IN, round((line.x0 - left) / width if is_code else 0)) + text
 
 
 def _without_leaders(line: str) -> str:

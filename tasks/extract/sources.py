@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from tasks.extract.formats import SUFFIXES
 from tasks.naming import as_uri, is_url, path_of, uri_of
 
 
-def find_sources(items: Sequence[str], base: Path, results: Path | None = None) -> list[str]:
+def find_sources(
+    items: Sequence[str], base: Path, results: Path | None = None, written: Container[str] = ()
+) -> list[str]:
     """Return the uris of all documents, each once, in order.
 
     A folder means the documents in it and below it, sorted; hidden ones and what Lectern has
@@ -19,14 +21,16 @@ def find_sources(items: Sequence[str], base: Path, results: Path | None = None) 
 
     Args:
         base: the folder from which relative paths count.
-        results: Lectern's own, whose summaries are no sources.
+        results: Lectern's own, whose documents are no sources.
+        written: absolute paths of what Lectern has written elsewhere: sources only where named.
     """
     found: dict[str, None] = {}
     for item in items:
         if item.strip():
             uri = as_uri(item, base)
             below = [] if is_url(uri) else documents_below(path_of(uri), results)
-            found.update(dict.fromkeys([*map(uri_of, below)] or [uri]))
+            others = [path for path in below if str(path) not in written]
+            found.update(dict.fromkeys([*map(uri_of, others)] or [uri]))
     return list(found)
 
 

@@ -6,6 +6,7 @@ nothing of these formats; the pieces have no page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,15 +17,17 @@ from tasks.extract.sections import is_reference_list, names_contents, names_refe
 from tasks.extract.sentences import MAX_CHARS, detect_language, split
 from tasks.records import SegmentKind
 
+_WORD = re.compile(r"\S+")
 _MAX_HEADING = 300  # characters; a longer one is a paragraph that was set in large type
 _MAX_TITLE = 200
 
-Role = Literal["heading", "text", "lines", "contents"]
+Role = Literal["heading", "text", "lines", "code", "contents"]
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A heading, a paragraph, lines that are not to be run together, or entries of contents.
+    """A heading, a paragraph, lines that are not to be run together, a listing, or entries of
+    contents.
 
     Attributes:
         text: of a heading or paragraph on one line; else its lines.
@@ -64,14 +67,24 @@ def to_parsed(blocks: Sequence[Block], title: str = "", language: str = "") -> P
 
 
 def _cleaned(blocks: Sequence[Block]) -> Iterator[Block]:
+    # Where most of a document is set as listings, they are its text: a mail, a file from long ago.
+    listed = sum(len(block.text) for block in blocks if block.role == "code")
+    has_code = 2 * listed <= sum(len(block.text) for block in blocks)
     for block in blocks:
-        lines = [line for line in map(clean, block.text.split("\n")) if line]
-        one = block.role in ("heading", "text")
+        role: Role = "lines" if block.role == "code" and not has_code else block.role
+        rows = block.text.split("\n")
+        lines = [line for line in map(_code_line if role == "code" else clean, rows) if line]
+        one = role in ("heading", "text")
         text = (" " if one else "\n").join(lines)
-        if block.role == "heading" and len(text) > _MAX_HEADING:
+        if role == "heading" and len(text) > _MAX_HEADING:
             yield Block(text)
         elif text:
-            yield Block(text, block.role, block.level)
+            yield Block(text, role, block.level)
+
+
+def _code_line(row: str) -> str:
+    """Return a line of a listing with its spaces as they were; "" for an empty one."""
+    return _WORD.sub(lambda match: clean(match.group()), row.expandtabs(4)).rstrip()
 
 
 def _place(blocks: Iterator[Block]) -> Iterator[_Placed]:
@@ -100,8 +113,8 @@ def _kinds(placed: Sequence[_Placed]) -> list[SegmentKind]:
 
 
 def _kind(placed: _Placed) -> SegmentKind:
-    if placed.block.role == "heading":
-        return "heading"
+    if placed.block.role in ("heading", "code"):
+        return placed.block.role
     listed = placed.block.role == "contents" or (placed.path and names_contents(placed.path[-1]))
     return "contents" if listed else "sentence"
 

@@ -26,11 +26,18 @@ from typing import Protocol
 from tasks.errors import PipelineError, RefusedError
 from tasks.generate.attempts import counting, left, was_refused
 from tasks.generate.checks import FAILING, check
+from tasks.generate.glossary import check_renderings
+from tasks.generate.line_checks import LINE_CHECKS
+from tasks.generate.translation_checks import check_translation
 from tasks.pool.types import ChatAnswer
 from tasks.records import Generation, Message, Request, Sampling
 
 PAUSES_S = (1.0, 4.0)  # before a refused request is put once more
 _CRASHED = "worker_crashed"
+_CHECKS = {  # by task, where it is not `check`
+    "translate": check_translation,
+    "glossary": check_renderings,
+}
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +128,7 @@ class _Asker:
     async def climb(self, request: Request) -> Generation:
         """Make the attempts that are left; return the row that counts."""
         rows = [row for row in request.earlier if not was_refused(row)]
-        for attempt in left(rows):
+        for attempt in left(rows, request.task):
             row = await self._attempt(request, attempt)
             await asyncio.to_thread(self._record, row)
             rows.append(row)
@@ -175,8 +182,8 @@ class _Asker:
 
 def _answered(blank: Generation, request: Request, answer: ChatAnswer) -> Generation:
     """Return the row of an answer: failed, if a check says so."""
-    checks = check(request, answer.text, answer.finish_reason)
-    failing = [name for name in checks if name in FAILING]
+    checks = _CHECKS.get(request.task, check)(request, answer.text, answer.finish_reason)
+    failing = [name for name in checks if name in FAILING | LINE_CHECKS]
     span = f"{request.task} of segments {request.first_n} to {request.last_n}"
     problem = f"the answer failed its checks ({', '.join(failing)})"
     return replace(

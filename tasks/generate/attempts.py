@@ -7,14 +7,17 @@ what it is worth is decided here, on reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from tasks.generate.checks import FAILING, UNUSABLE
-from tasks.records import Generation
+from tasks.records import Generation, GenerationTask
 
 MAX_ATTEMPTS = 3
+# What is wrong with a translation is asked for again by other requests: tasks.generate.ladder. Of
+# a glossary it costs little to lack some.
+_ATTEMPTS: Mapping[GenerationTask, int] = {"translate": 1, "glossary": 2}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -23,12 +26,13 @@ def was_refused(row: Generation) -> bool:
     return row.status == "failed" and not row.checks
 
 
-def left(rows: Sequence[Generation]) -> list[int]:
+def left(rows: Sequence[Generation], task: GenerationTask) -> list[int]:
     """Return the attempts that are still to be made, by number; none if there is an ok row."""
     if any(row.status == "ok" for row in rows):
         return []
     answered = {row.attempt for row in rows if not was_refused(row)}
-    return [attempt for attempt in range(1, MAX_ATTEMPTS + 1) if attempt not in answered]
+    most = _ATTEMPTS.get(task, MAX_ATTEMPTS)
+    return [attempt for attempt in range(1, most + 1) if attempt not in answered]
 
 
 def counting(rows: Sequence[Generation]) -> Generation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from tasks.pool.spec import ModelSpec
 from tasks.records import Message, Sampling
@@ -18,6 +18,10 @@ from tasks.settings import Settings
 _ANSWER_TOKENS = 1024  # left free of the window beside a prompt, or a third of a small window
 _BULLET_TOKENS = 96  # generous: only an answer out of hand reaches the end
 _LEAST_ANSWER = 768
+# Tokens of a translation for one of its source: Chinese to English takes 1.2, English to German
+# 1.5, into scripts that a vocabulary hardly knows 3.
+_TRANSLATION_RATIO = 2.0
+_LINE_TOKENS, _LEAST_ROOM = 8, 64
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,16 @@ class Budget:
             max_line_tokens=spec.max_line_tokens,
             n_ctx=n_ctx,
         )
+
+    def for_translation(self) -> Budget:
+        """Return the budget that leaves an answer as much room as its source may need."""
+        most = int((self.n_ctx - _LEAST_ROOM) / (1 + _TRANSLATION_RATIO))
+        return replace(self, max_prompt_tokens=min(self.max_prompt_tokens, most))
+
+    def translation_tokens(self, prompt_tokens: int, source_tokens: int, n_lines: int) -> int:
+        """Return how long a translation may become: only one out of hand reaches the end."""
+        wanted = int(_TRANSLATION_RATIO * source_tokens) + _LINE_TOKENS * n_lines + _LEAST_ROOM
+        return min(wanted, self.n_ctx - prompt_tokens)
 
     def sampling(self, prompt_tokens: int, max_bullets: int) -> Sampling:
         """Return the first attempt's sampling: greedy, and an end to an answer without one."""

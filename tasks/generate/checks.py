@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from tasks.generate.languages import base, is_in
 from tasks.generate.lines import Answer, read_answer
@@ -51,7 +52,7 @@ _THINKING = re.compile(
     r"|好的，我|首先，我|用户)",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"</?(?:source|notes|context)>", re.IGNORECASE)
+_FENCE = re.compile(r"</?(?:source|notes|context|glossary|pairs)>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
 _LEAST_INSTRUCTION = 20  # letters; a Chinese one counts for two
 _WINDOW, _LEAST_WINDOWS = 12, 150
@@ -103,7 +104,10 @@ def _variety(text: str) -> float:
 def leaks(text: str, messages: Sequence[Message], shown: str) -> bool:
     """Tell whether an answer repeats our instructions, which the source does not hold."""
     said, seen = _plain(text), _plain(shown)
-    repeated = [*_FENCE.findall(said), *(each for each in _instructions(messages) if each in said)]
+    repeated = [
+        *_FENCE.findall(said),
+        *(each for each in _instructions(tuple(messages)) if each in said),
+    ]
     return any(each not in seen for each in repeated)
 
 
@@ -111,14 +115,18 @@ def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _instructions(messages: Sequence[Message]) -> list[str]:
-    """Return the sentences of a prompt outside its fences that are long enough to tell."""
+@lru_cache(maxsize=64)
+def _instructions(messages: tuple[Message, ...]) -> list[str]:
+    """Return the sentences of a prompt outside its fences that are long enough to tell.
+
+    Of a translation each line is looked at, with the same prompt.
+    """
     rows: list[str] = []
     fenced = ""
     for row in (row.strip() for m in messages for row in m.content.splitlines()):
         if fenced:
             fenced = "" if row == f"</{fenced}>" else fenced
-        elif row in ("<source>", "<notes>", "<context>"):
+        elif _FENCE.fullmatch(row) and not row.startswith("</"):
             fenced = row[1:-1]
         else:
             rows += (_plain(each).rstrip(".!?。！？") for each in _SENTENCE_END.split(row))

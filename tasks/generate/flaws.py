@@ -1,17 +1,20 @@
-"""What a finished summary suffers from: answers that never came right, notes that were cut.
+"""What a finished document suffers from: answers that never came right, notes that were cut.
 
 Pure: read off the requests and the rows that count for them. Does not know what a user is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.records import Generation, Request, Segment
+from tasks.naming import ranges
+from tasks.records import Generation, Request, Segment, TranslatedLine
 
-FlawKind = Literal["chunk_failed", "merge_failed", "notes_cut"]
+FlawKind = Literal["chunk_failed", "merge_failed", "notes_cut", "line_failed", "line_kept"]
+
+Unit = Literal["page", "paragraph"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Flaw:
     """
 
     kind: FlawKind
-    unit: Literal["page", "paragraph"]
+    unit: Unit
     first: str
     last: str
     reason: str = ""
@@ -40,12 +43,7 @@ def flaws(
     found = []
     for request in requests:
         row = done[request.key]
-        first, last = segments[request.first_n], segments[request.last_n]
-        place: tuple[Literal["page", "paragraph"], str, str] = (
-            ("paragraph", str(first.paragraph), str(last.paragraph))
-            if first.page is None
-            else ("page", first.page_label, last.page_label)
-        )
+        place = _place(segments[request.first_n], segments[request.last_n])
         if row.status == "failed":
             reason = ", ".join(row.checks) or row.error
             kind: FlawKind = "merge_failed" if request.level else "chunk_failed"
@@ -53,3 +51,29 @@ def flaws(
         elif "notes_cut" in row.checks:
             found.append(Flaw("notes_cut", *place))
     return found
+
+
+def line_flaws(lines: Iterable[TranslatedLine], segments: Mapping[int, Segment]) -> list[Flaw]:
+    """Return the flaws of these lines, each of which has one."""
+    return [
+        Flaw(
+            "line_kept" if line.status == "kept" else "line_failed",
+            *_place(segments[line.n], segments[line.n]),
+            line.reason,
+        )
+        for line in lines
+    ]
+
+
+def places(segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Name the pages of segments, or their paragraphs where there are no pages."""
+    labels = {segment.page: segment.page_label for segment in segments}
+    if None in labels:
+        return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
+    return tuple(labels.values())
+
+
+def _place(first: Segment, last: Segment) -> tuple[Unit, str, str]:
+    if first.page is None:
+        return "paragraph", str(first.paragraph), str(last.paragraph)
+    return "page", first.page_label, last.page_label

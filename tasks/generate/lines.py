@@ -82,7 +82,7 @@ def read_answer(text: str, lines: Sequence[Line], *, truncated: bool = False) ->
     Args:
         lines: what the prompt showed, in its order.
     """
-    texts = _bullets(_THINKING.sub("", text))
+    texts = _bullets(without_thinking(text))
     if truncated and texts and not _ends_cited(texts[-1]):
         texts.pop()
     statements: dict[Statement, None] = {}
@@ -96,6 +96,11 @@ def read_answer(text: str, lines: Sequence[Line], *, truncated: bool = False) ->
     cited = {statement.text for statement in statements if statement.numbers}
     kept = (each for each in statements if each.numbers or each.text not in cited)
     return Answer(tuple(kept), tuple(unknown))
+
+
+def without_thinking(text: str) -> str:
+    """Return an answer without the reasoning before it."""
+    return _THINKING.sub("", text)
 
 
 def _bullets(text: str) -> list[str]:

@@ -17,7 +17,7 @@ from tasks.generate.budget import Budget
 from tasks.generate.citations import Note
 from tasks.generate.foresight import Foreseen, merges
 from tasks.generate.lines import Statement
-from tasks.generate.requests import RequestMaker, note_bullets
+from tasks.generate.summary_requests import SummaryRequests, note_bullets
 from tasks.records import Line, Request
 
 Notes = tuple[Note, ...]  # of one part of the document, in order
@@ -54,7 +54,7 @@ class Merge:
 class Merger:
     """Plans the merges of one summary, or of one section of it."""
 
-    def __init__(self, maker: RequestMaker, budget: Budget, section: str, last: int) -> None:
+    def __init__(self, maker: SummaryRequests, budget: Budget, section: str, last: int) -> None:
         self._maker, self._budget = maker, budget
         self._section, self._last = section, last
         few = budget.max_lines and max(1, budget.max_lines // _NOTES_A_MERGE)

@@ -18,6 +18,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.errors import PromptError
+from tasks.generate.languages import base, is_known
 from tasks.records import Message, PromptRef
 
 _SHOWN = frozenset({"language", "title", "section", "context", "source"})
@@ -25,12 +26,14 @@ _SHOWN = frozenset({"language", "title", "section", "context", "source"})
 VARIABLES: Mapping[str, frozenset[str]] = {
     "summarize": _SHOWN | {"max_bullets"},
     "merge": _SHOWN - {"context"} | {"max_bullets", "notes"},
-    "translate": _SHOWN,
+    "translate": _SHOWN | {"glossary", "pairs"},
+    "glossary": _SHOWN - {"section"},
 }
 _NEEDED: Mapping[str, frozenset[str]] = {
     "summarize": frozenset({"source"}),
     "merge": frozenset({"source", "notes"}),
     "translate": frozenset({"source"}),
+    "glossary": frozenset({"source"}),
 }
 
 _environment = SandboxedEnvironment(
@@ -47,7 +50,12 @@ class _Texts(_Form):
     user: str
 
 
-class _File(_Form):
+class _File(BaseModel):
+    """A section is the text for answers in one language; [en] is also for all without a section."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, _Texts] = Field(init=False)
+
     name: str
     version: int = Field(ge=1)
     en: _Texts
@@ -88,27 +96,27 @@ class PromptLibrary:
         """Return a prompt's messages, and which file they come from.
 
         Args:
-            language: of the prompt itself: "en" or "zh".
+            language: code of the answer's; where the file has no section for it, [en] is taken.
             variables: all that the prompt has, by VARIABLES.
 
         Raises:
-            PromptError: no such prompt or language, or a variable is missing or unknown.
+            PromptError: no such prompt, or a variable is missing or unknown.
         """
         prompt = self._prompts.get(name)
         if prompt is None:
             raise PromptError(name, f"no such prompt; there are {_listed(self._prompts)}")
-        if language not in prompt.templates:
-            raise PromptError(str(prompt.path), f"it has no section [{language}]")
+        wanted = (language.lower(), base(language), "en")
+        section = next(each for each in wanted if each in prompt.templates)
         for variable in sorted(variables.keys() - VARIABLES[name]):
             raise _unknown(prompt.path, variable, name)
         for variable in sorted(VARIABLES[name] - variables.keys()):
             raise PromptError(str(prompt.path), f"no value was given for {variable}")
         try:
-            system, user = (t.render(variables).strip() for t in prompt.templates[language])
+            system, user = (t.render(variables).strip() for t in prompt.templates[section])
         except jinja2.TemplateError as error:
             raise PromptError(str(prompt.path), f"it fails ({error})") from error
         messages = (Message("system", system), Message("user", user))
-        ref = PromptRef(name=name, version=prompt.version, language=language, hash=prompt.hash)
+        ref = PromptRef(name=name, version=prompt.version, language=section, hash=prompt.hash)
         return tuple(message for message in messages if message.content), ref
 
 
@@ -132,7 +140,10 @@ def _read(path: Path) -> _Prompt:
         raise PromptError(str(path), f"no such prompt; there are {_listed(VARIABLES)}", "Rename it")
     if file.name != path.stem:
         raise PromptError(str(path), f"its name is {file.name!r}", f"Make it {path.stem!r}")
-    texts = {"en": file.en, "zh": file.zh}
+    texts = {"en": file.en, "zh": file.zh, **file.__pydantic_extra__}
+    for language in texts:
+        if not is_known(language):
+            raise PromptError(str(path), f"unknown language [{language}]", "Use a code: en, zh, de")
     return _Prompt(
         path=path,
         version=file.version,
@@ -169,7 +180,8 @@ def _both(texts: _Texts) -> tuple[str, str]:
 def _malformed(path: Path, error: ValidationError) -> PromptError:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    is_field = len(first["loc"]) == 1 and field not in _File.model_fields
+    if first["type"] == "extra_forbidden" or is_field:
         problem = f"unknown field {field}"
     elif first["type"] == "missing":
         problem = f"[{field}] is missing" if field in ("en", "zh") else f"{field} is missing"

@@ -15,16 +15,18 @@ from itertools import chain, groupby
 from pathlib import PurePath
 
 from tasks.chunk import chunk_segments
+from tasks.chunk.text import line_text
 from tasks.generate.budget import Budget, model_identity
 from tasks.generate.citations import Note, citations, note
-from tasks.generate.flaws import Flaw, flaws
+from tasks.generate.flaws import Flaw, flaws, places
 from tasks.generate.foresight import Foreseen
 from tasks.generate.lines import read_answer
 from tasks.generate.merging import Merge, Merger, Notes
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
+from tasks.generate.summary_requests import SummaryRequests
 from tasks.generate.support import unsupported
-from tasks.naming import file_name, ranges
+from tasks.naming import file_name
 from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Bullet,
@@ -96,11 +98,13 @@ class SummaryPlan:
         self._title = source.title or PurePath(file_name(source.uri)).stem
         budget = Budget.of(spec, settings)
         identity = model_identity(spec, settings)
-        maker = RequestMaker(source, spec, prompts, budget, self.language, self._title, identity)
+        maker = SummaryRequests(
+            RequestMaker(source, spec, prompts, budget, self.language, self._title, identity)
+        )
         self._made_by = [identity, prompts.hash("summarize"), prompts.hash("merge"), asdict(budget)]
         self.chunks = chunk_segments(
             replace(source, title=self._title),
-            segments,
+            _summarised(segments),
             maker.chunk_tokens,
             max_prompt_tokens=budget.max_prompt_tokens,
             max_lines=budget.max_lines,
@@ -144,7 +148,7 @@ class SummaryPlan:
             title=self._title,
             sections=tuple(self._written(section, done) for section in self._sections),
             coverage=self._coverage(done),
-            failed_pages=_places([self._segments[n] for n in sorted(failed)]),
+            failed_pages=places([self._segments[n] for n in sorted(failed)]),
         )
 
     def _parts(self) -> list[tuple[str, list[Chunk]]]:
@@ -163,7 +167,7 @@ class SummaryPlan:
         return [("", self.chunks)]
 
     def _section(
-        self, heading: str, chunks: list[Chunk], maker: RequestMaker, budget: Budget
+        self, heading: str, chunks: list[Chunk], maker: SummaryRequests, budget: Budget
     ) -> _Section:
         last = _BULLETS[self._options.length]
         requests = [maker.notes(chunk) for chunk in chunks]
@@ -280,9 +284,9 @@ class SummaryPlan:
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
-def _places(segments: Sequence[Segment]) -> tuple[str, ...]:
-    """Name the pages of segments, or their paragraphs where there are no pages."""
-    labels = {segment.page: segment.page_label for segment in segments}
-    if None in labels:
-        return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
-    return tuple(labels.values())
+def _summarised(segments: Sequence[Segment]) -> list[Segment]:
+    """Return the sentences and listings; where there are none, the headings; else what there is."""
+    for kinds in (("sentence", "code"), ("heading",), ("contents", "reference")):
+        if found := [each for each in segments if each.kind in kinds and line_text(each.text)]:
+            return found
+    return []

@@ -30,9 +30,9 @@ NAME = "index.html"
 _PATIENCE_S = 60.0  # making it takes a second for thousands of documents
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SOURCE = ("source_id", "uri", "title", "status", "error", "read_at")
-_DOCUMENT = ("document_id", "source_id", "title", "language", "length", "model", "failed_pages",
-             "coverage", "paths", "created_at", "calls", "prompt_tokens", "completion_tokens",
-             "busy_s")  # fmt: skip
+_DOCUMENT = ("document_id", "source_id", "kind", "title", "language", "length", "model",
+             "failed_pages", "coverage", "paths", "created_at", "calls", "prompt_tokens",
+             "completion_tokens", "busy_s")  # fmt: skip
 
 State = Literal["ok", "warnings", "failed", "unfinished"]
 
@@ -49,9 +49,10 @@ class Entry:
 
     Attributes:
         note: what is wrong and what to do.
-        files: the summary, in its forms, by links that hold wherever the folder is.
+        files: the document, in its forms, by links that hold wherever the folder is.
         at: when it was landed, or read.
         failed_pages: labels of those that the model failed on.
+        kind: summary or translation.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Entry:
     note: str = ""
     failed_pages: tuple[str, ...] = ()
     files: tuple[Link, ...] = ()
+    kind: str = ""
     language: str = ""
     length: str = ""
     model: str = ""
@@ -141,7 +143,8 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
         at=row["created_at"] or source.get("read_at") or _EPOCH,
         note=_note(source) if source else "",
         failed_pages=tuple(row["failed_pages"]),
-        files=tuple(_link_here(path) for path in row["paths"]),
+        files=tuple(map(_link_here, _paths_here(row))),
+        kind=row["kind"],
         language=row["language"],
         length=row["length"],
         model=model_name(row["model"]),
@@ -154,18 +157,19 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
 
 def _state(document: Mapping[str, Any], source_status: str) -> State:
     coverage = document["coverage"]
-    if coverage["failed"] and not coverage["ok"] + coverage["repaired"]:
+    lacks = bool(coverage["failed"] or document["failed_pages"])
+    if lacks and not coverage["ok"] + coverage["repaired"]:
         return "failed"
-    return "warnings" if coverage["failed"] or source_status == "partial" else "ok"
+    return "warnings" if lacks or source_status == "partial" else "ok"
 
 
-def _of_sources(sources: Mapping[str, Mapping[str, Any]], summarised: set[str]) -> Iterator[Entry]:
-    """Yield the sources without a summary; of each place, only what was read there last."""
+def _of_sources(sources: Mapping[str, Mapping[str, Any]], finished: set[str]) -> Iterator[Entry]:
+    """Yield the sources without a document; of each place, only what was read there last."""
     newest: dict[str, Mapping[str, Any]] = {}
     for row in sorted(sources.values(), key=lambda row: row["read_at"] or _EPOCH):
         newest[row["uri"]] = row
     for row in newest.values():
-        if row["source_id"] not in summarised:
+        if row["source_id"] not in finished:
             yield Entry(
                 title=row["title"],
                 state="failed" if row["status"] == "failed" else "unfinished",
@@ -179,6 +183,15 @@ def _note(source: Mapping[str, Any]) -> str:
     """Return what is wrong with a source, whose name stands beside it."""
     error: str = source["error"]
     return error.removeprefix(f"{source['uri']}: ")
+
+
+def _paths_here(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of a document's files that are among the results, not beside its source."""
+    for path in document["paths"]:
+        folders = PurePath(path).parts[-3:-1]
+        own = document["document_id"][:8]
+        if folders[:1] == ("documents",) and folders[-1].endswith(own):
+            yield path
 
 
 def _link_here(path: str) -> Link:

@@ -43,6 +43,12 @@ def markdown(text: str) -> str:
     return f"{line[:at]}\\{line[at:]}"
 
 
+def _fenced(code: str) -> str:
+    """Return a listing so that Markdown shows it as it is, whatever fences it holds."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"{fence}\n{code}\n{fence}"
+
+
 def _number(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
@@ -68,5 +74,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"md": markdown, "number": _number, "clock": _clock}
+    environment.filters |= {
+        "md": markdown, "fenced": _fenced, "number": _number, "clock": _clock,
+    }  # fmt: skip
     return environment

@@ -2,8 +2,8 @@
 
 Owns the schemas (they follow from the records' own fields), the version in each file's
 metadata, and reading a folder of files as one table. Does not know how rows come about.
-The tables are `sources`, `segments`, `documents` (one file a source or document) and
-`generations` (see `tasks.land.ledger`).
+The tables are `sources`, `segments`, `documents`, `lines`, `glossary` and `inbox` (one file a
+source, document or file) and `generations` (see `tasks.land.ledger`).
 """
 
 from __future__ import annotations
@@ -22,14 +22,25 @@ import polars as pl
 
 from tasks.errors import StorageError
 from tasks.land.files import as_storage_error, storage_errors, write_atomically
-from tasks.records import Document, Generation, Segment, Source
+from tasks.records import (
+    Document,
+    Generation,
+    GlossaryEntry,
+    InboxEntry,
+    Segment,
+    Source,
+    TranslatedLine,
+)
 
-SCHEMA_VERSION = 2  # raise it with any change of a table's columns
+SCHEMA_VERSION = 3  # raise it with any change of a table's columns
 RECORDS: Mapping[str, type] = {
     "sources": Source,
     "segments": Segment,
     "generations": Generation,
     "documents": Document,
+    "lines": TranslatedLine,
+    "glossary": GlossaryEntry,
+    "inbox": InboxEntry,
 }
 REPLACES = "lectern.replaces"  # in a merged file's metadata: the names of those it holds
 _TABLE_KEY, _VERSION_KEY = "lectern.table", "lectern.schema_version"
@@ -37,6 +48,7 @@ _SCALARS: Mapping[Any, pl.DataType] = {
     str: pl.String(),
     int: pl.Int64(),
     float: pl.Float64(),
+    bool: pl.Boolean(),
     datetime: pl.Datetime("us", "UTC"),
 }
 _READ_ATTEMPTS = 20

@@ -90,7 +90,7 @@ def summary_view(
         facts=(
             *([(words.pages, str(source.n_pages))] if source.n_pages else []),
             (words.language, words.languages.get(document.language, document.language)),
-            (words.length, words.lengths[document.length]),
+            (words.length, words.lengths.get(document.length, "")),
             (words.model, model_name(document.model)),
             (words.coverage, words.coverage_text(document.coverage, source.n_segments)),
         ),
@@ -131,12 +131,17 @@ def _place(citation: Citation, address: str, segment: Segment | None, words: Lab
     return PageLink(words.paragraph.format(segment.paragraph), address, path)
 
 
-def _warnings(source: Source, document: Document, words: Labels) -> list[str]:
-    found = []
+def incomplete_warnings(source: Source, words: Labels) -> list[str]:
+    """Return what is to be said of a source that was read in part only."""
     if source.pages_without_text:
-        found.append(words.no_text.format(words.join(ranges(source.pages_without_text))))
-    elif source.status != "ok" and source.error:
-        found.append(words.incomplete.format(source.error))
+        return [words.no_text.format(words.join(ranges(source.pages_without_text)))]
+    if source.status != "ok" and source.error:
+        return [words.incomplete.format(source.error)]
+    return []
+
+
+def _warnings(source: Source, document: Document, words: Labels) -> list[str]:
+    found = incomplete_warnings(source, words)
     if document.failed_pages:
         failed = words.failed_pages if source.n_pages else words.failed_paragraphs
         found.append(failed.format(words.join(document.failed_pages)))

@@ -14,17 +14,20 @@ from tasks.chunk import chunk_segments
 from tasks.errors import PromptError
 from tasks.generate.budget import Budget
 from tasks.generate.requests import RequestMaker
+from tasks.generate.summary_requests import SummaryRequests
 from tasks.records import Chunk, Segment, Source
 from tasks.settings import Settings
 
 tokens = CharacterTokenizer().count
 
 
-def maker(source: Source, budget: int) -> RequestMaker:
+def maker(source: Source, budget: int) -> SummaryRequests:
     settings = Settings(max_prompt_tokens=max(256, budget))
     spec = fake_spec()
-    return RequestMaker(
-        source, spec, library(), Budget.of(spec, settings), source.language, source.title, ""
+    return SummaryRequests(
+        RequestMaker(
+            source, spec, library(), Budget.of(spec, settings), source.language, source.title, ""
+        )
     )
 
 
@@ -37,7 +40,7 @@ def chunks_of(
 ) -> list[Chunk]:
     return chunk_segments(
         source,
-        segments,
+        [segment for segment in segments if segment.kind == "sentence"],
         maker(source, budget).chunk_tokens,
         max_prompt_tokens=budget,
         max_lines=max_lines,
@@ -79,7 +82,7 @@ def test_no_prompt_is_over_budget_and_no_sentence_lost(
 
     chunks = chunks_of(source, segments, budget, max_lines, max_line_tokens)
 
-    wanted = [s.n for s in segments if s.kind == "sentence"] or [s.n for s in segments]
+    wanted = [s.n for s in segments if s.kind == "sentence"]
     assert list(dict.fromkeys(shown(chunks))) == wanted
     assert shown(chunks) == sorted(shown(chunks))
     for chunk in chunks:
@@ -156,27 +159,6 @@ def test_an_edit_changes_the_chunks_of_its_section_only() -> None:
     ]
 
 
-def test_contents_references_and_headings_are_left_out() -> None:
-    source, segments = document([(("A",), [["One.", "Two.", "Three."]])])
-    kinds = ["heading", "contents", "sentence", "reference"]
-    segments = [
-        Segment(**{f: getattr(s, f) for f in s.__slots__} | {"kind": kind})
-        for s, kind in zip(segments, kinds, strict=True)
-    ]
-
-    chunks = chunks_of(source, segments)
-
-    assert [texts(chunk) for chunk in chunks] == [["Two."]]
-
-
-def test_a_source_of_headings_alone_is_shown_by_them() -> None:
-    source, segments = document([(("Growth",), []), (("Costs",), [])])
-
-    chunks = chunks_of(source, segments)
-
-    assert [texts(chunk) for chunk in chunks] == [["Growth"], ["Costs"]]
-
-
 def test_a_source_without_text_has_no_chunks() -> None:
     source, _ = document([])
 
@@ -206,14 +188,14 @@ def test_a_budget_without_room_for_text_is_an_error() -> None:
 def test_a_book_is_packed_with_few_counts_of_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting a prompt is what packing costs: fewer of it than the book has sentences."""
     counts = 0
-    count = RequestMaker.chunk_tokens
+    count = SummaryRequests.chunk_tokens
 
     def counting(*arguments: Any) -> int:
         nonlocal counts
         counts += 1
         return count(*arguments)
 
-    monkeypatch.setattr(RequestMaker, "chunk_tokens", counting)
+    monkeypatch.setattr(SummaryRequests, "chunk_tokens", counting)
     source, segments = document(
         [((f"Chapter {i}",), [sentences(25), sentences(25)]) for i in range(200)]
     )

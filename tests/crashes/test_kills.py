@@ -1,7 +1,8 @@
 """kill -9 of anything, at any moment, then the same again: as if nothing had happened.
 
 `LECTERN_SOAK=1 pytest -m soak tests/crashes` kills each target 50 times (LECTERN_SOAK_KILLS: so
-often), `make test` once. What fails is told at the end, with the seed and the number of the run:
+often) in summaries, and everything as often in translations; `make test` once, and three times.
+What fails is told at the end, with the seed and the number of the run:
 LECTERN_SOAK_SEED repeats the moments, LECTERN_SOAK_FROM begins with that run.
 """
 
@@ -11,8 +12,9 @@ import os
 import random
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -27,6 +29,8 @@ from flows.stopping import STOPPED
 
 SOAK = bool(os.environ.get("LECTERN_SOAK"))
 KILLS = int(os.environ.get("LECTERN_SOAK_KILLS") or (50 if SOAK else 1))
+CAMPAIGNS = [*(("summarize", target, KILLS) for target in TARGETS),
+             ("translate", "everything", max(KILLS, 3))]  # fmt: skip
 # Elsewhere the same moments every time, as near as a machine's pace allows.
 SEED = int(os.environ.get("LECTERN_SOAK_SEED") or (random.randrange(10**6) if SOAK else 1))
 FROM = int(os.environ.get("LECTERN_SOAK_FROM") or 0)
@@ -40,7 +44,7 @@ OUTLIVED = {"pool-worker", "pool-front", *KEPT}  # by the run, so they may die m
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.soak,
-    pytest.mark.timeout(240 + 240 * KILLS),
+    pytest.mark.timeout(480 + 240 * KILLS),
 ]
 
 
@@ -83,25 +87,35 @@ def place(
 
 
 @pytest.fixture(scope="module")
-def undisturbed(place: World) -> Undisturbed:
-    began = time.monotonic()
-    assert start(place, "command").went_well(place)
-    return Undisturbed(place.tables(), len(place.answered), time.monotonic() - began)
+def undisturbed(place: World) -> Callable[[str], Undisturbed]:
+    """Return what a task comes to; it is found once."""
+
+    @cache
+    def of(task: str) -> Undisturbed:
+        place.task = task
+        place.forget()
+        began = time.monotonic()
+        assert start(place, "command").went_well(place)
+        return Undisturbed(place.tables(), len(place.answered), time.monotonic() - began)
+
+    return of
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("task", "target", "kills"), CAMPAIGNS)
 def test_after_a_kill_the_same_again_ends_as_if_it_had_not_been(
-    target: str, place: World, undisturbed: Undisturbed
+    task: str, target: str, kills: int, place: World, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
     """Tables equal an undisturbed run's; nothing finished is asked twice; nothing is left over."""
+    expected = undisturbed(task)
+    place.task = task
     failures: list[str] = []
     killed, n = 0, FROM
-    while killed < KILLS:
-        each = Disturbed.any(n, target, KILLS - killed, undisturbed)
-        label = f"LECTERN_SOAK_SEED={SEED} LECTERN_SOAK_FROM={n}: {each}"
+    while killed < kills:
+        each = Disturbed.any(n, target, kills - killed, expected)
+        label = f"LECTERN_SOAK_SEED={SEED} LECTERN_SOAK_FROM={n}: {task}, {each}"
         print(f"{time.strftime('%T')} {label}, {killed} kills before", flush=True)
         try:
-            killed += _disturb(place, each, undisturbed)
+            killed += _disturb(place, each, expected)
         except Exception:
             failures.append(f"{label}\n{traceback.format_exc()}")
             print(f"{time.strftime('%T')} FAILED {failures[-1]}", flush=True)
@@ -161,9 +175,11 @@ def _run(place: World, each: Disturbed, rows: int) -> list[pl.DataFrame]:
 
 @pytest.mark.parametrize("how", ["command", "deployment"])
 def test_cancelling_in_the_ui_cancels_the_requests(
-    how: str, place: World, undisturbed: Undisturbed
+    how: str, place: World, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
     """The run ends as cancelled, the pool has nothing left to do, and the same again goes on."""
+    expected = undisturbed("summarize")
+    place.task = "summarize"
     place.forget()
     run = start(place, how)
     wait_until(lambda: place.parts >= 2 or run.ended(place))
@@ -176,13 +192,13 @@ def test_cancelling_in_the_ui_cancels_the_requests(
         assert STOPPED in run.command.communicate()[0]
         assert run.command.returncode == 130
     wait_until(lambda: not place.is_pool_busy())
-    assert len(place.answered) < undisturbed.asked
+    assert len(place.answered) < expected.asked
     kept = place.tables()["generations"]
     assert start(place, how).went_well(place)
     after = place.tables()
     assert after["generations"].join(kept, on=["key", "attempt"], how="semi").equals(kept)
-    for name, expected in undisturbed.tables.items():
-        assert lasting(after[name]).equals(lasting(expected)), name
+    for name, rows in expected.tables.items():
+        assert lasting(after[name]).equals(lasting(rows)), name
 
 
 @pytest.mark.skipif(not os.environ.get("LECTERN_SOAK"), reason="takes two minutes: make soak")

@@ -58,9 +58,11 @@ class PromptBook:
                     self._templates[mode, language, role] = template
 
     def render(self, mode: str, language: str, variables: Mapping[str, object]) -> Prompt:
-        """Fill in one prompt; every variable that the template names must be given."""
+        """Fill in one prompt; every variable that the template names must be given, but for those
+        of translations that the model is not trained on."""
+        given = {"glossary": "", "pairs": "", **variables}
         system, user = (
-            self._templates[mode, language, role].render(variables).strip()
+            self._templates[mode, language, role].render(given).strip()
             for role in ("system", "user")
         )
         return Prompt(system, user)

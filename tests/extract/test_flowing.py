@@ -99,6 +99,10 @@ def test_markdown_is_read_as_it_is_shown(read: Read) -> None:
     assert texts(got) == [
         "One", "Text[1] bold.", "a | b", "1 | 2", "x = 1", "y = 2", "http://example.org",
     ]  # fmt: skip
+    assert [segment.text for segment in got.segments if segment.kind == "code"] == [
+        "x = 1",
+        "y = 2",
+    ]
 
 
 def test_word_is_read_in_order(read: Read) -> None:

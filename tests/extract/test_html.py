@@ -131,3 +131,21 @@ def test_what_is_not_shown_is_left_out(html: str) -> None:
 def test_depth_is_no_limit() -> None:
     """Parsers that stop at some depth drop text without a word."""
     assert texts("<div>" * 5000 + "deep" + "</div>" * 5000 + "after") == ["deep", "after"]
+
+
+def test_a_listing_keeps_its_lines_and_their_spaces() -> None:
+    """But for control characters and tabs; where most of a page is one, it is the page's text."""
+    prose = "Type these lines, and all that belongs to them, into a file of your own."
+    parsed = parse_html(f"<p>{prose}</p><pre>def f(): \n\n\treturn  1\x07\n</pre>")
+    mail = parse_html("<p>Mail</p><pre>The library is open.\n  Come in.</pre>")
+
+    assert [(piece.text, piece.kind) for piece in parsed.pieces] == [
+        (prose, "sentence"),
+        ("def f():", "code"),
+        ("    return  1", "code"),
+    ]
+    assert [(piece.text, piece.kind) for piece in mail.pieces] == [
+        ("Mail", "sentence"),
+        ("The library is open.", "sentence"),
+        ("Come in.", "sentence"),
+    ]

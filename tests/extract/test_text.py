@@ -158,6 +158,27 @@ def test_listings_keep_their_lines(read: Read) -> None:
 
     assert texts(got) == ["Type the following lines.", "$ cd /", "$ ls -l"]
     assert [segment.paragraph for segment in got.segments] == [1, 2, 2]
+    assert [segment.kind for segment in got.segments] == ["sentence", "code", "code"]
+
+
+def test_listings_keep_how_far_in_a_line_stands(read: Read) -> None:
+    lines = [("def turn():", 0), ("if old:", 4), ("oil()", 8), ("run()", 4)]
+    code = [
+        Text(line, 60 + 5.4 * indent, 640 - 12 * k, 9, "F3")
+        for k, (line, indent) in enumerate(lines)
+    ]
+    prose = paragraph(["Type the following lines, and all that belongs to them."])
+    got = read(drawn([[*prose, *code]]))
+
+    assert texts(got)[1:] == [" " * indent + line for line, indent in lines]
+
+
+def test_a_document_in_the_letters_of_listings_is_none(read: Read) -> None:
+    """It was written on a typewriter."""
+    lines = ["The library lends its tools to all.", "Nobody has counted them."]
+    got = read(drawn([[Text(line, 60, 660 - 12 * k, 9, "F3") for k, line in enumerate(lines)]]))
+
+    assert {segment.kind for segment in got.segments} == {"sentence"}
 
 
 def test_a_box_title_at_the_same_height_on_some_pages_stays(read: Read) -> None:

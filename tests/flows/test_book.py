@@ -86,6 +86,38 @@ def test_a_deployment_and_a_command_share_one_model(
         assert astray == []
 
 
+NOTES = """The library lends its tools to all who ask for them in the morning.
+Nobody has counted them since the old bench was sold to a neighbour.
+Most of the saws hang on the wall behind the door of the cellar.
+Whoever takes one writes its name into the book on the table.
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_an_echo_is_caught_on_every_line(
+    config: Settings, tmp_path: Path, lectern: Lectern
+) -> None:
+    """The demo model repeats what it is shown: nothing of it passes for a translation."""
+    path = tmp_path / "notes.txt"
+    path.write_text(NOTES, encoding="utf-8")
+    try:
+        done = lectern("translate", str(path), "--to", "zh", timeout=250)
+    finally:
+        stop_pool(config)
+
+    assert done.returncode == 1, done.stderr
+    assert "no usable answer" in done.stderr
+    lines = pl.read_parquet(config.results / "lines" / "*.parquet").sort("n")
+    assert lines["text"].to_list() == NOTES.splitlines()
+    assert set(lines["status"]) == {"kept"}
+    assert lines.filter(pl.col("reason").str.contains("untranslated")).height == lines.height
+    calls = pl.read_parquet(config.results / "generations" / "*.parquet")
+    first = calls.filter(pl.col("level") == 0)
+    assert first.height == 1
+    assert "untranslated" in first["checks"][0].to_list()
+
+
 def _excerpt(book: Path, path: Path) -> Path:
     writer = pypdf.PdfWriter()
     for page in pypdf.PdfReader(book).pages[SHORT]:

@@ -20,9 +20,17 @@ from flows.in_use import a_run
 from flows.server import RunningServer
 from tasks.errors import PipelineError
 from tasks.extract import Extracted
-from tasks.land import Ledger, land_document, land_source, write_index
+from tasks.land import Ledger, land_source, land_summary, land_translation, write_index
 from tasks.pool.lifecycle import PoolFiles, hold_lock
-from tasks.records import Coverage, Document, Generation, Source
+from tasks.records import (
+    Coverage,
+    Document,
+    Generation,
+    GlossaryEntry,
+    Segment,
+    Source,
+    TranslatedLine,
+)
 from tasks.settings import Settings
 
 Lectern = Callable[..., subprocess.CompletedProcess[str]]
@@ -33,7 +41,7 @@ def _land(config: Settings, n: int) -> Path:
     """Land a document with its source; return its folder."""
     source = Source(source_id=f"{n:064x}", uri=f"/books/{n}.pdf", title=f"Book {n}")
     land_source(config.results, Extracted(source=source, segments=()))
-    document = land_document(
+    document = land_summary(
         config.results, source,
         Document(
             document_id=f"{n:08x}" + "0" * 56, source_id=source.source_id, kind="summary",
@@ -262,3 +270,25 @@ def test_what_is_no_age_is_refused(age: str) -> None:
     """In a line that shows one that is."""
     with pytest.raises(PipelineError, match="30d"):
         seconds(age)
+
+
+def test_a_translation_goes_with_all_its_rows(config: Settings) -> None:
+    segment = Segment(source_id="s", n=1, text="a", kind="sentence", page=None, page_label="",
+                      paragraph=1)  # fmt: skip
+    entry = GlossaryEntry(
+        document_id="d" * 64, source_id="s", uri="/a.txt", language="en", to="zh", term="a",
+        rendering="甲", note="", origin="found", count=1, made_by="m",
+    )  # fmt: skip
+    made = Document(
+        document_id="d" * 64, source_id="s", kind="translation", language="zh", length="",
+        model="m", title="A", sections=(), coverage=Coverage(ok=1),
+    )  # fmt: skip
+    line = TranslatedLine(document_id="d" * 64, source_id="s", n=1, text="甲", status="ok")
+    source = Source(source_id="s", uri="/a.txt", n_segments=1)
+    landed = land_translation(config.results, source, made, [segment], [line], [entry], "bilingual")
+    files = [*map(Path, landed.paths), *config.results.glob("*/" + "d" * 64 + ".parquet")]
+    assert len(files) >= 6
+
+    remove(config, find(config, [Kind.documents], 0), 0)
+
+    assert [path for path in files if path.exists()] == []

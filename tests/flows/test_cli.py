@@ -30,8 +30,9 @@ PAPER = SAMPLES / "two-columns-en.pdf"
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ([], "Summarise long PDFs"),
+        ([], "Summarise and translate long PDFs"),
         (["summarize"], "Exit status: 0 all sources summarised, 1 the run failed, 2 some"),
+        (["translate"], "Exit status: 0 all sources translated, 1 the run failed, 2 some"),
         (["extract"], "--json"),
         (["chunks"], "--model"),
         (["stats"], "--run"),

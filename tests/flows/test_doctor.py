@@ -47,7 +47,7 @@ def test_where_nothing_is_broken_it_says_so(config: Settings, lectern: Lectern) 
     assert broken == []
     assert (done.returncode, answer["ok"], done.stderr) == (0, True, "")
     assert list(answer["areas"]) == [
-        "Python", "llama.cpp", "Machine", "Places", "Models", "Prefect", "Reading",
+        "Python", "llama.cpp", "Machine", "Places", "Models", "Prefect", "Documents",
     ]  # fmt: skip
     assert not config.home.exists()
     assert not config.results.exists()

@@ -12,7 +12,8 @@ from support.generating import fake_spec, request_of
 
 from flows.asking import Asker
 from flows.claims import Claims
-from flows.job import SummaryJob
+from flows.job import Job
+from flows.making import Summaries
 from flows.progress import Progress
 from flows.rounds import Plan
 from tasks.generate.summarize import SummaryOptions
@@ -43,13 +44,12 @@ class FakeAsker:
             record(each)
 
 
-def job(results: Path, *rows: Generation, again: bool = False) -> tuple[SummaryJob, FakeAsker]:
+def job(results: Path, *rows: Generation, again: bool = False) -> tuple[Job, FakeAsker]:
     """Return a run's job, and who will answer its requests with these rows."""
     asker = FakeAsker(*rows)
     config = Settings(results=results, home=results / "home", prompts=PROJECT_ROOT / "prompts")
-    made = SummaryJob(
-        config, fake_spec(), SummaryOptions(), cast(Asker, asker), Progress(1), again=again
-    )
+    making = Summaries(SummaryOptions())
+    made = Job(config, fake_spec(), making, cast(Asker, asker), Progress(1), again=again)
     return made, asker
 
 
@@ -94,9 +94,9 @@ def test_a_document_belongs_to_the_run_that_makes_it_until_that_is_through(tmp_p
     (source := tmp_path / "notes.txt").write_text("The library lends tools. " * 20)
     config = Settings(home=tmp_path / "home", results=tmp_path / "results")
 
-    def reading() -> tuple[SummaryJob, Plan]:
+    def reading() -> tuple[Job, Plan]:
         asker = cast(Asker, FakeAsker())
-        made = SummaryJob(config, fake_spec(), SummaryOptions(), asker, Progress(1))
+        made = Job(config, fake_spec(), Summaries(SummaryOptions()), asker, Progress(1))
         plan = made.read(str(source)).plan
         assert plan is not None
         return made, plan

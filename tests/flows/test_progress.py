@@ -160,7 +160,7 @@ def test_a_run_that_finds_all_in_the_tables_only_lands() -> None:
     progress.ended()
 
     assert in_words(progress.snapshot()) == "1 of 2 sources done"
-    assert phase_of(progress.snapshot()).name == "Landing summaries"
+    assert phase_of(progress.snapshot()).name == "Landing documents"
 
 
 def test_a_run_that_waits_for_another_says_so() -> None:
@@ -174,7 +174,7 @@ def test_a_run_that_waits_for_another_says_so() -> None:
     progress.answered(ANSWER)
     names.append(phase_of(progress.snapshot()).name)
 
-    waiting = "aiting for another run, which makes the same summary"
+    waiting = "aiting for another run, which makes the same document"
     assert names == ["Asking 0 of about 1", f"W{waiting}"]
     assert f", w{waiting}, " in in_words(progress.snapshot())
 

@@ -109,10 +109,11 @@ class FakeWork:
     def best(self, keys: Collection[str]) -> dict[str, Generation]:
         return {key: self.ledger[key] for key in keys if key in self.ledger}
 
-    def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+    def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
         self.landed.append(reading.source.uri)
         self.open.discard(reading.source.uri)
-        return document
+        assert reading.plan is not None
+        return reading.plan.document(done)
 
     def drop(self, plan: Plan) -> None:
         self.dropped.append(plan.document_id)
@@ -223,7 +224,7 @@ def test_a_document_that_cannot_be_landed_is_dropped() -> None:
     """Else another run that makes the same one would wait for it till this run's end."""
 
     class Work(FakeWork):
-        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+        def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
             raise StorageError("results", "No space left on device")
 
     work = Work({"a": 1})
@@ -258,7 +259,7 @@ def test_copies_of_what_fails_fail_for_the_same_reason() -> None:
                 wait_until(lambda: self.dropped, 20)
             return Reading(Source(source_id="same", uri=uri), TwoLevels("same", 2))
 
-        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+        def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
             raise StorageError("results", "No space left on device", "Free some")
 
     outcomes = run(Work({"/books/a.pdf": 2, "/books/b.pdf": 2, "late": 2}))
@@ -275,12 +276,12 @@ def test_documents_that_another_run_makes_hold_no_other_up() -> None:
     """However many: they are taken up when that run is through, and found done."""
 
     class Work(FakeWork):
-        def land(self, reading: Reading, document: Document, keys: Collection[str]) -> Document:
+        def land(self, reading: Reading, done: Mapping[str, Generation]) -> Document:
             if reading.source.uri == "last":
                 for name in self.elsewhere:
                     self.answer([*TwoLevels(name, 2).notes, TwoLevels(name, 2).merge])
                 self.elsewhere.clear()
-            return super().land(reading, document, keys)
+            return super().land(reading, done)
 
     names = [f"theirs-{n}" for n in range(40)]
     work = Work(dict.fromkeys([*names, "mine", "last"], 2))

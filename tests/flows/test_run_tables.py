@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,14 @@ from rich.cells import cell_len
 
 from flows.artifacts import for_a_web_page
 from flows.rounds import Outcome
-from flows.run_tables import as_markdown, coverage_table, failure_table, latency_table, token_table
+from flows.run_tables import (
+    accounted_for,
+    as_markdown,
+    coverage_table,
+    failure_table,
+    latency_table,
+    token_table,
+)
 from tasks.generate.flaws import Flaw
 from tasks.land import Ledger, statistics
 from tasks.records import Coverage, Document, Generation, Source
@@ -140,4 +148,25 @@ def test_a_name_is_shown_as_it_is_and_not_as_markup() -> None:
             "source": r"\<b>\*a\*\</b> \[x\](javascript:y).pdf",
             "do": "Run `lectern doctor` \\*now\\*\n\\# 1",
         }
+    ]
+
+
+def test_of_translations_it_says_how_the_lines_ended() -> None:
+    kept = [Flaw("line_kept", "page", str(n), str(n), "untranslated") for n in (3, 3, 7)]
+    failed = Flaw("line_failed", "page", "9", "9", "figures")
+    made = replace(document(ok=400, repaired=6, kept=5, failed=1), kind="translation")
+    outcomes = [
+        Outcome("/a.pdf", source(n_segments=412), made, flaws=(*kept, failed)),
+        Outcome("/b.pdf", error="/b.pdf: does not exist"),
+    ]
+
+    [row, _] = coverage_table(outcomes)
+
+    assert [row[name] for name in ("failed", "kept", "repaired", "ok")] == ["1", "5", "6", "400"]
+    said = "412 of 412 segments accounted for: 400 ok, 6 repaired, 5 kept, 1 failed"
+    assert accounted_for(outcomes) == said
+    told = [row["what happened"].replace("\n", " ") for row in failure_table(outcomes)]
+    assert told[:2] == [
+        "3 lines kept in the source's language, pages 3, 7 (untranslated)",
+        "1 line doubtful, page 9 (figures)",
     ]

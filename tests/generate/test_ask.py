@@ -128,7 +128,7 @@ def test_a_refused_request_fails_and_the_others_go_on(status: int) -> None:
     assert (counts[1].attempt, counts[1].checks, counts[1].prompt_tokens) == (1, (), 0)
     assert len(rows) == 3
     assert asked == 2 + 3
-    assert left([counts[1]]) == [1, 2, 3]
+    assert left([counts[1]], "summarize") == [1, 2, 3]
 
 
 def test_a_request_that_is_refused_once_is_put_again_as_it_is_after_a_pause(
@@ -220,7 +220,7 @@ def test_where_no_attempt_is_usable_the_request_has_failed() -> None:
 
     assert (counts.status, counts.attempt) == ("failed", MAX_ATTEMPTS)
     assert [row.attempt for row in rows] == [1, 2, 3]
-    assert left(rows) == []
+    assert left(rows, "summarize") == []
 
 
 def test_a_later_attempt_goes_on_where_the_last_run_ended() -> None:

@@ -111,6 +111,7 @@ def test_a_translation_is_an_echo(sample: str, language: str, config: Settings) 
             "language": {"zh": "中文", "en": "English"}[language],
             "title": chunk.title, "context": chunk.context,
             "section": " > ".join(chunk.heading_path), "source": numbered(chunk.lines),
+            "glossary": "", "pairs": "",
         }  # fmt: skip
         messages, _ref = prompts.render("translate", language, variables)
         asked.append((messages, Sampling(max_tokens=1000)))

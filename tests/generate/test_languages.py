@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.generate.languages import is_in, language_name, prompt_language
+from tasks.generate.languages import is_already_in, is_in, language_name
 
 ENGLISH = "The committee met in the town hall and decided that the bridge should be repaired. " * 4
 GERMAN = "Der Ausschuss traf sich im Rathaus und beschloss, die Brücke zu reparieren und mehr. " * 4
@@ -13,19 +13,19 @@ JAPANESE = "委員会は市役所で会議を開き、橋を修理すること�
 
 
 @pytest.mark.parametrize(
-    ("code", "prompt", "name"),
+    ("code", "name"),
     [
-        ("en", "en", "English"),
-        ("de", "en", "German"),
-        ("zh", "zh", "中文"),
-        ("zh-CN", "zh", "中文"),
-        ("zh-Hant", "zh", "繁体中文"),
-        ("und", "en", "the language of the text"),
-        ("Klingon", "en", "Klingon"),
+        ("en", "English"),
+        ("de", "German"),
+        ("zh", "中文"),
+        ("zh-CN", "中文"),
+        ("zh-Hant", "繁体中文"),
+        ("und", "the language of the text"),
+        ("Klingon", "Klingon"),
     ],
 )
-def test_a_language_is_named_in_its_prompts_language(code: str, prompt: str, name: str) -> None:
-    assert (prompt_language(code), language_name(code)) == (prompt, name)
+def test_a_language_is_named_as_prompts_have_it(code: str, name: str) -> None:
+    assert language_name(code) == name
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,24 @@ def test_a_text_is_foreign_only_where_that_is_sure(
     text: str, language: str, expected: bool
 ) -> None:
     assert is_in(text, language) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "expected"),
+    [
+        ("Debian GNU/Linux 12", "zh", "en", True),
+        ("apt-get 的用法", "zh", "en", False),
+        ("Debian", "zh", "de", False),
+        ("Debian", "de", "en", False),
+        ("第三章", "en", "zh", True),
+        ("第三章", "ja", "zh", False),
+        ("Привет", "ru", "uk", False),
+        ("English all", "en", "en", False),
+        ("Привет", "zh", "en", False),
+        ("12.5", "zh", "en", False),
+    ],
+)
+def test_what_is_in_the_target_language_already(
+    text: str, source: str, target: str, expected: bool
+) -> None:
+    assert is_already_in(text, source, target) == expected

@@ -21,7 +21,15 @@ VALUES: dict[str, str | int] = {
     "section": "",
     "context": "",
     "source": "[1] One.\n\n[2] Two.",
+    "glossary": "",
+    "pairs": "",
 }
+
+
+def values_of(name: str) -> dict[str, str | int]:
+    return {variable: VALUES[variable] for variable in VARIABLES[name]}
+
+
 FILE = """
 name = "summarize"
 version = 3
@@ -42,7 +50,7 @@ def own(folder: Path, user: str = "Say: {{ source }}", name: str = "summarize.to
 
 
 def test_a_prompt_is_rendered_into_two_messages() -> None:
-    messages, ref = library().render("summarize", "en", VALUES)
+    messages, ref = library().render("summarize", "en", values_of("summarize"))
 
     assert [message.role for message in messages] == ["system", "user"]
     assert "in German, in at most 7 bullets" in messages[1].content
@@ -59,18 +67,20 @@ def test_a_prompt_is_rendered_into_two_messages() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(VARIABLES))
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "zh", "ja", "de", "fr", "es"])
 def test_every_variable_reaches_the_model(name: str, language: str) -> None:
     values = {variable: f"<<{variable}>>" for variable in VARIABLES[name]}
 
     messages, _ = library().render(name, language, values)
 
     text = messages[1].content
-    assert {variable for variable in values if f"<<{variable}>>" in text} == values.keys()
+    named = values.keys() - ({"language"} if language not in ("en", "zh") else set())
+    assert {variable for variable in values if f"<<{variable}>>" in text} >= named
 
 
 def test_text_of_a_document_is_not_a_template() -> None:
-    messages, _ = library().render("summarize", "en", {**VALUES, "source": "{{ 1 + 1 }} {% if"})
+    values = values_of("summarize")
+    messages, _ = library().render("summarize", "en", {**values, "source": "{{ 1 + 1 }} {% if"})
 
     assert "{{ 1 + 1 }} {% if" in messages[1].content
 
@@ -78,11 +88,11 @@ def test_text_of_a_document_is_not_a_template() -> None:
 def test_a_file_in_a_later_folder_stands_for_the_one_of_the_same_name(tmp_path: Path) -> None:
     prompts = library(own(tmp_path))
 
-    messages, ref = prompts.render("summarize", "en", VALUES)
+    messages, ref = prompts.render("summarize", "en", values_of("summarize"))
 
     assert messages[1].content == "Say: [1] One.\n\n[2] Two."
     assert ref.version == 3
-    assert prompts.render("translate", "en", {k: VALUES[k] for k in VARIABLES["translate"]})
+    assert prompts.render("translate", "en", values_of("translate"))
 
 
 @pytest.mark.parametrize(
@@ -100,10 +110,10 @@ def test_a_mistake_in_a_template_is_named(tmp_path: Path, user: str, expected: s
     folder = own(tmp_path, user)
 
     if not expected:
-        assert library(folder).render("summarize", "en", VALUES)
+        assert library(folder).render("summarize", "en", values_of("summarize"))
         return
     with pytest.raises(PromptError, match=r"summarize\.toml") as raised:
-        library(folder).render("summarize", "en", VALUES)
+        library(folder).render("summarize", "en", values_of("summarize"))
     assert expected in str(raised.value)
 
 
@@ -115,6 +125,9 @@ def test_a_mistake_in_a_template_is_named(tmp_path: Path, user: str, expected: s
         ("version = 3", "", "version is missing"),
         ("version = 3", 'version = "three"', "version: "),
         ('system = "Be true."', "", "en.system is missing"),
+        ("[zh]", "[de]\nsystem = ''\n[zh]", "de.user is missing"),
+        ("[zh]", "[german]\nsystem = ''\nuser = '{{ source }}'\n[zh]", "language [german]"),
+        ("[zh]", "[de]\nsystem = ''\nuser = 'x'\n[zh]", "[de] does not show source"),
         ('name = "summarize"', 'name = "summary"', "its name is 'summary'"),
         ("version = 3", "version =", "not TOML"),
     ],
@@ -138,7 +151,8 @@ def test_a_missing_language_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_prompt_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(PromptError, match=r"summarise\.toml: no such prompt; there are merge"):
+    expected = r"summarise\.toml: no such prompt; there are glossary, merge"
+    with pytest.raises(PromptError, match=expected):
         library(own(tmp_path, name="summarise.toml"))
 
 
@@ -146,7 +160,7 @@ def test_a_missing_folder_or_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="no such folder"):
         library(tmp_path / "none")
     shutil.copy(PROMPTS / "merge.toml", tmp_path)
-    with pytest.raises(PromptError, match=r"summarize\.toml is missing"):
+    with pytest.raises(PromptError, match=r"glossary\.toml is missing"):
         PromptLibrary([tmp_path])
 
 
@@ -155,12 +169,29 @@ def test_a_missing_folder_or_file_is_an_error(tmp_path: Path) -> None:
     [({"source": None}, "no value was given for source"), ({"sauce": "x"}, "unknown variable sau")],
 )
 def test_values_that_do_not_match_are_an_error(change: dict[str, str], expected: str) -> None:
-    values = {k: v for k, v in {**VALUES, **change}.items() if v is not None}
+    values = {k: v for k, v in {**values_of("summarize"), **change}.items() if v is not None}
 
     with pytest.raises(PromptError, match=expected):
         library().render("summarize", "en", values)
 
 
-def test_a_language_without_prompts_is_an_error() -> None:
-    with pytest.raises(PromptError, match=r"no section \[de\]"):
-        library().render("summarize", "de", VALUES)
+@pytest.mark.parametrize(
+    ("language", "section"),
+    [("zh-tw", "zh"), ("de", "de"), ("de-AT", "de"), ("ko", "en"), ("und", "en")],
+)
+def test_answers_in_a_language_are_asked_for_in_it_where_there_is_a_text(
+    language: str, section: str
+) -> None:
+    _, ref = library().render("translate", language, values_of("translate"))
+
+    assert ref.language == section
+
+
+def test_a_file_may_have_further_languages(tmp_path: Path) -> None:
+    path = own(tmp_path) / "summarize.toml"
+    more = "[ko]\nsystem = ''\nuser = '요약 {{ source }}'\n"
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+
+    messages, ref = library(tmp_path).render("summarize", "ko", values_of("summarize"))
+
+    assert (ref.language, messages[0].content[:2]) == ("ko", "요약")

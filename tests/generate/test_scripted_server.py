@@ -13,8 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 from support.generating import library
+from support.rule_translation import answer
 from support.scripted_server import Rule, ScriptedServer, answer_by_rule
 
+from tasks.generate.prompts import VARIABLES
 from tasks.settings import PROJECT_ROOT
 
 SOURCE = "[1] One.\n[2] Two.\n\n[3] Three."
@@ -40,13 +42,19 @@ def ask(
     [
         ("summarize", {"max_bullets": 5, "context": "Zero."}, "- One. [1]\n- Three. [3]"),
         ("merge", {"max_bullets": 5, "notes": "- One. [1]"}, "- One. [1]\n- Three. [3]"),
-        ("translate", {"context": ""}, "[1] One.\n[2] Two.\n[3] Three."),
+        (
+            "translate",
+            {"context": "", "glossary": "", "pairs": ""},
+            answer(["One.", "Two.", "Three."]),
+        ),
+        ("glossary", {"context": ""}, "[1] –\n[2] –\n[3] –"),
     ],
 )
-def test_it_answers_as_the_demo_model_does(
+def test_it_answers_by_its_rule(
     language: str, name: str, more: dict[str, str | int], expected: str
 ) -> None:
-    messages, _ = library().render(name, language, VALUES | more)
+    values = {key: value for key, value in (VALUES | more).items() if key in VARIABLES[name]}
+    messages, _ = library().render(name, language, values)
 
     assert answer_by_rule("\n".join(m.content for m in messages)) == expected
 

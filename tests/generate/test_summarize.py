@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tasks.records import (
     Generation,
     Request,
     Segment,
+    SegmentKind,
     Source,
     SummaryLength,
 )
@@ -490,3 +492,21 @@ def test_requests_are_what_their_messages_say() -> None:
         source = request.messages[-1].content.partition("<source>")[2]
         shown = {int(n): text for n, text in _LINE.findall(source)}
         assert shown == {i: line.text for i, line in enumerate(request.lines, start=1)}
+
+
+def test_contents_references_and_headings_are_left_out() -> None:
+    source, segments = document([(("A",), [["One.", "Two.", "Three."]])])
+    kinds: list[SegmentKind] = ["heading", "contents", "sentence", "reference"]
+    segments = [replace(s, kind=kind) for s, kind in zip(segments, kinds, strict=True)]
+
+    assert _shown(plan_of((source, segments))) == [["Two."]]
+
+
+def test_a_source_of_headings_alone_is_shown_by_them() -> None:
+    book = document([(("Growth",), []), (("Costs",), [])])
+
+    assert _shown(plan_of(book)) == [["Growth"], ["Costs"]]
+
+
+def _shown(plan: SummaryPlan) -> list[list[str]]:
+    return [[line.text for line in chunk.lines] for chunk in plan.chunks]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from tasks.land import read_table
-from tasks.land.documents import land_document, slug
+from tasks.land.documents import land_summary, slug
 from tasks.land.rendering import markdown
 from tasks.records import Bullet, Citation, Coverage, Document, Segment, Source, SummarySection
 
@@ -73,7 +73,7 @@ def document(*bullets: Bullet, **changes: object) -> Document:
 
 def land(results: Path, *bullets: Bullet, note: str = "", **changes: object) -> tuple[str, str]:
     """Return the texts of summary.md and summary.html."""
-    landed = land_document(results, source(), document(*bullets, **changes), SEGMENTS, note=note)
+    landed = land_summary(results, source(), document(*bullets, **changes), SEGMENTS, note=note)
     markdown_text, html = (Path(path).read_text(encoding="utf-8") for path in landed.paths)
     return markdown_text, html
 
@@ -120,7 +120,7 @@ def test_a_document_without_pages_is_cited_by_paragraph(tmp_path: Path) -> None:
     )  # fmt: skip
     bullet = Bullet(text="It runs.", citations=(Citation(n=1, page=None, page_label=""),))
     flowing = source(uri="/books/a.md", kind="markdown", n_pages=0)
-    landed = land_document(tmp_path, flowing, document(bullet), (cited,))
+    landed = land_summary(tmp_path, flowing, document(bullet), (cited,))
     text, html = (Path(path).read_text(encoding="utf-8") for path in landed.paths)
 
     assert "- It runs. ([¶ 12](file:///books/a.md))\n" in text
@@ -132,7 +132,7 @@ def test_pages_without_text_are_told_once(tmp_path: Path) -> None:
     """Not by the source's error and by the summary's own words both."""
     error = "/books/a.pdf: no text could be read on pages 3, 9 of 12. Install it."
     lacking = source(status="partial", error=error, pages_without_text=(3, 9))
-    landed = land_document(tmp_path, lacking, document(Bullet(text="x")), SEGMENTS)
+    landed = land_summary(tmp_path, lacking, document(Bullet(text="x")), SEGMENTS)
     text = Path(landed.paths[0]).read_text(encoding="utf-8")
 
     assert text.count("3, 9") == 1
@@ -152,7 +152,7 @@ def test_doubts_are_shown_and_not_hidden(tmp_path: Path) -> None:
         Bullet(text="It costs 50 euros.", citations=cite(2), unsupported=("50", "Ann")),
         Bullet(text="Somebody said so."),
     )
-    landed = land_document(
+    landed = land_summary(
         tmp_path,
         source(pages_without_text=(3, 4, 5, 9)),
         document(*bullets, failed_pages=("iv", "12")),
@@ -165,7 +165,7 @@ def test_doubts_are_shown_and_not_hidden(tmp_path: Path) -> None:
         for expected in (
             "not found in the cited text: 50, Ann",
             "no source given",
-            "lacks them: 3–5, 9",
+            "missing here: 3–5, 9",
             "no usable notes on these pages, so the summary lacks them: iv, 12",
             "Demo model: extracts only.",
             "412 of 412 segments accounted for: 380 ok, 2 repaired, 30 kept by rule, 0 failed",
@@ -178,7 +178,7 @@ def test_without_pages_what_failed_is_named_by_paragraph_and_the_model_by_its_fi
 ) -> None:
     """A number says of what it is; where the model lies on the disk is nobody's business."""
     made = document(failed_pages=("¶ 3–5",), model="/home/me/models/m.gguf")
-    landed = land_document(tmp_path, source(n_pages=0), made, SEGMENTS)
+    landed = land_summary(tmp_path, source(n_pages=0), made, SEGMENTS)
 
     for path in landed.paths:
         text = Path(path).read_text(encoding="utf-8")

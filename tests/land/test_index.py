@@ -17,7 +17,7 @@ from filelock import FileLock
 from tasks import locks
 from tasks.errors import StorageError
 from tasks.extract import Extracted
-from tasks.land import index, land_document, land_source, write_index
+from tasks.land import index, land_source, land_summary, write_index
 from tasks.land.cost import cost_of
 from tasks.land.index import entries
 from tasks.land.tables import SCHEMA_VERSION, to_frame, write_table
@@ -49,7 +49,7 @@ def land(results: Path, *found: Source | Document) -> None:
         if isinstance(each, Source):
             land_source(results, Extracted(source=each, segments=()))
         else:
-            land_document(results, source(0), each, ())
+            land_summary(results, source(0), each, ())
 
 
 class Page(HTMLParser):
@@ -168,8 +168,8 @@ def test_the_users_locale_chooses_the_language(
     checked = [attrs["id"] for tag, attrs in page.tags if tag == "input" and "checked" in attrs]
 
     assert checked == [f"reader-{language}"]
-    assert "Nothing has been summarised yet." in page.text
-    assert "还没有概括过任何文档。" in page.text
+    assert "There are no documents yet." in page.text
+    assert "还没有任何文档。" in page.text
 
 
 def test_rows_of_an_older_lectern_are_listed(tmp_path: Path) -> None:
@@ -207,13 +207,20 @@ def test_many_documents_are_listed_each_once(tmp_path: Path) -> None:
     about = {"lectern.table": "documents", "lectern.schema_version": str(SCHEMA_VERSION)}
     (tmp_path / "documents").mkdir()
     for n in range(300):
-        row = to_frame("documents", [document(n, paths=("a/b/summary.html",))])
+        row = to_frame("documents", [document(n, paths=("documents/b-00000000/summary.html",))])
         row.write_parquet(tmp_path / "documents" / f"{n}.parquet", metadata=about)
 
     page = write_index(tmp_path).read_text(encoding="utf-8")
 
     assert (
-        len(set(re.findall(r'<a class="main" href="a/b/summary.html">(Book \d+)</a>', page))) == 300
+        len(
+            set(
+                re.findall(
+                    r'<a class="main" href="documents/b-00000000/summary.html">(Book \d+)</a>', page
+                )
+            )
+        )
+        == 300
     )
 
 
@@ -248,3 +255,22 @@ def test_an_index_that_another_run_never_finishes_is_given_up(
         write_index(tmp_path)
 
     assert "waiting for another run, which makes the index" in caplog.text
+
+
+def test_a_translation_is_called_one_and_tells_of_doubtful_pages(tmp_path: Path) -> None:
+    """What stands beside the source is not linked: the results may be moved."""
+    beside = "/home/u/documents/books/1.zh.html"
+    land_source(tmp_path, Extracted(source=source(1), segments=()))
+    made = document(
+        1, kind="translation", length="", failed_pages=("3", "7"),
+        paths=(str(tmp_path / "documents" / f"x-{'0' * 8}" / "translation.html"), beside),
+    )  # fmt: skip
+    write_table(tmp_path / "documents" / "1.parquet", "documents", to_frame("documents", [made]))
+
+    [entry] = entries(tmp_path)
+    page = Page(write_index(tmp_path))
+
+    assert (entry.kind, entry.state) == ("translation", "warnings")
+    assert [file.text for file in entry.files] == ["translation.html"]
+    assert "Lines are untranslated or doubtful on pages: 3, 7" in page.text
+    assert beside not in page.links()

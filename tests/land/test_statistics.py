@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks.land import Ledger, land_document, latest_run, statistics
+from tasks.land import Ledger, land_summary, latest_run, statistics
 from tasks.land.statistics import DocumentCoverage, Statistics
 from tasks.records import Coverage, Document, Generation, Source
 
@@ -51,7 +51,7 @@ def results(tmp_path: Path) -> Path:
     ):
         ledger.record(generation)
     for source_id, title in (("s1", "One"), ("s2", "Two")):
-        land_document(
+        land_summary(
             tmp_path,
             Source(source_id=source_id, uri=f"/{title}.pdf", n_segments=10),
             Document(

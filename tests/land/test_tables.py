@@ -32,7 +32,7 @@ SEGMENTS = tuple(
 )
 
 
-def test_columns_of_version_2() -> None:
+def test_columns_of_version_3() -> None:
     """A change of the columns shows here: raise SCHEMA_VERSION along with it."""
     text, number, seconds, list_ = pl.String(), pl.Int64(), pl.Float64(), pl.List
     citation = pl.Struct({"n": number, "page": number, "page_label": text})
@@ -76,9 +76,23 @@ def test_columns_of_version_2() -> None:
             **dict.fromkeys(("calls", "prompt_tokens", "completion_tokens"), number),
             "busy_s": seconds,
         },
+        "lines": {
+            **{"document_id": text, "source_id": text, "n": number},
+            **dict.fromkeys(("text", "status", "reason", "key"), text),
+            "mean_logprob": seconds,
+        },
+        "glossary": {
+            **dict.fromkeys(("document_id", "source_id", "uri", "language", "to", "term"), text),
+            **dict.fromkeys(("rendering", "note", "origin"), text),
+            **{"count": number, "made_by": text, "settled_at": pl.Datetime("us", "UTC")},
+        },
+        "inbox": {
+            **dict.fromkeys(("content", "made_by", "language", "uri", "status", "error"), text),
+            **{"final": pl.Boolean(), "ended_at": pl.Datetime("us", "UTC")},
+        },
     }
 
-    assert tables.SCHEMA_VERSION == 2
+    assert tables.SCHEMA_VERSION == 3
     assert {name: dict(schema) for name, schema in tables.SCHEMAS.items()} == expected
 
 

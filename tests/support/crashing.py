@@ -34,6 +34,8 @@ TABLES = {
     "segments": ["source_id", "n"],
     "generations": ["key", "attempt"],
     "documents": ["document_id"],
+    "lines": ["document_id", "n"],
+    "glossary": ["document_id", "term"],
 }
 # Columns that may differ between runs: points in time, seconds, ids of runs, who answered.
 _VARYING = (
@@ -42,9 +44,30 @@ _VARYING = (
     | cs.by_name("flow_run_id", "task_run_id", "worker", require_all=False)
 )
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-# Two documents: one is landed while the other is asked about. Both take notes and merges.
-SOURCES = [str(PROJECT_ROOT / "data" / "samples" / f"{name}.pdf")
-           for name in ("two-columns-en", "chinese-zh")]  # fmt: skip
+_SAMPLES = PROJECT_ROOT / "data" / "samples"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run does: a command and its arguments, and the same for the deployment.
+
+    Two documents: one is landed while the other is asked about.
+    """
+
+    command: tuple[str, ...]
+    deployment: str
+    parameters: dict[str, Any]
+
+
+TASKS = {
+    # Both take notes and merges.
+    "summarize": Task(("summarize",), "summarize-pdf", {}),
+    "translate": Task(("translate", "--to", "zh"), "translate-pdf", {"to": "zh"}),
+}
+SOURCES = {
+    "summarize": [str(_SAMPLES / f"{name}.pdf") for name in ("two-columns-en", "chinese-zh")],
+    "translate": [str(_SAMPLES / f"{name}.pdf") for name in ("two-columns-en", "handbook-en")],
+}
 PATIENCE_S = 150.0
 _ASK_EVERY_S = 0.5  # the server, which has the same cores as those who work
 _MARK = "CRASHING_WORLD"
@@ -75,6 +98,7 @@ class World:
     up: Up
     mark: str
     restarts: int = 0  # of what this `lectern up` keeps running
+    task: str = "summarize"  # of TASKS
     _http: httpx.Client = field(default_factory=httpx.Client)
 
     @property
@@ -123,11 +147,16 @@ class World:
     # Runs.
 
     def command(self, *more: str) -> subprocess.Popen[str]:
-        return self.project.start("flows.cli", "summarize", *SOURCES, *more)
+        command = TASKS[self.task].command
+        return self.project.start("flows.cli", *command, *SOURCES[self.task], *more)
 
     def deployment_run(self) -> UUID:
-        [deployment] = self._post("/deployments/filter", {}).raise_for_status().json()
-        wanted = {"parameters": {"sources": SOURCES}, "state": {"type": "SCHEDULED"}}
+        task = TASKS[self.task]
+        wanted_name = {"deployments": {"name": {"any_": [task.deployment]}}}
+        found = self._post("/deployments/filter", wanted_name).raise_for_status()
+        [deployment] = found.json()
+        parameters = {"sources": SOURCES[self.task], **task.parameters}
+        wanted = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         url = f"/deployments/{deployment['id']}/create_flow_run"
         # Its database is SQLite: 503 says that it is busy.
         made = wait_until(lambda: _unless_busy(self._post(url, wanted)), every_s=_ASK_EVERY_S)
@@ -143,9 +172,7 @@ class World:
 
     def newest_run(self) -> dict[str, Any]:
         """Return what the server knows of the run that began last."""
-        newest = {"sort": "EXPECTED_START_TIME_DESC", "limit": 1}
-        [run] = self._post("/flow_runs/filter", newest).raise_for_status().json()
-        return dict(run)
+        return self.begun()[0]
 
     def cancel(self, run: UUID) -> None:
         """Do what the UI's button does."""
@@ -154,9 +181,15 @@ class World:
 
     def open_runs(self) -> list[str]:
         """Return the names of the runs that the server does not take for over."""
-        found = self._post("/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC"})
-        return [f"{each['name']} {each['state_type']}" for each in found.raise_for_status().json()
+        return [f"{each['name']} {each['state_type']}" for each in self.begun()
                 if each["state_type"] not in OVER]  # fmt: skip
+
+    def begun(self) -> list[dict[str, Any]]:
+        """Return what the server knows of its latest runs; the next nights' are planned already."""
+        begun = {"flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}}}
+        wanted = {"sort": "EXPECTED_START_TIME_DESC", **begun}
+        found = self._post("/flow_runs/filter", wanted).raise_for_status()
+        return list(found.json())
 
     def _client(self) -> httpx.Client:
         """Return a client of the server that runs now."""

@@ -1,4 +1,4 @@
-"""Run the flow `summarize-pdf` in this process, and hear how its sources ended."""
+"""Run the flows in this process, and hear how their sources ended."""
 
 from __future__ import annotations
 
@@ -19,19 +19,33 @@ class Looker(Watcher):
         self.outcomes[Path(outcome.uri).name] = outcome
 
 
-def summarize(model: Path, *sources: object, **parameters: Any) -> tuple[Any, dict[str, Outcome]]:
-    """Return the flow run's last state, and the outcomes by file name."""
+Ended = tuple[Any, dict[str, Outcome]]
+"""A flow run's last state, and the outcomes by file name."""
+
+
+def summarize(model: Path, *sources: object, **parameters: Any) -> Ended:
     from flows.summarize_pdf import summarize_pdf  # late: Prefect reads its settings once
 
+    return _run(summarize_pdf, model, sources=[str(each) for each in sources], **parameters)
+
+
+def translate(model: Path, *sources: object, to: str | None = "zh", **parameters: Any) -> Ended:
+    from flows.translate_pdf import translate_pdf
+
+    return _run(translate_pdf, model, sources=[str(each) for each in sources], to=to, **parameters)
+
+
+def translate_inbox(model: Path, folder: Path, to: str | None = "zh", **parameters: Any) -> Ended:
+    from flows.translate_inbox import translate_inbox as flow
+
+    return _run(flow, model, folder=str(folder), to=to, **parameters)
+
+
+def _run(flow: Any, model: Path, **parameters: Any) -> Ended:
     looker = Looker()
     token = watcher.set(looker)
     try:
-        state = summarize_pdf(
-            sources=[str(each) for each in sources],
-            model=str(model),
-            return_state=True,
-            **parameters,
-        )
+        state = flow(model=str(model), return_state=True, **parameters)
     finally:
         watcher.reset(token)
     return state, looker.outcomes

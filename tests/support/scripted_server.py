@@ -1,8 +1,9 @@
 """A real OpenAI-compatible server on loopback that answers by rule, and misbehaves on request.
 
-It does what the demo model does: a summary is the first line of each paragraph with its number,
-a translation is an echo. Same request, same answer, same usage and timings. Every request goes
-to a log before it is answered.
+A summary is the first line of each paragraph with its number, as the demo model has it; a
+translation follows a rule (support.rule_translation) and the glossary that it is told; renderings
+of terms it knows none. Same request, same answer, same usage and timings. Every request goes to a
+log before it is answered.
 
 In a test:
 
@@ -29,8 +30,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
+
+from support.rule_translation import answer, mistaken
 
 Json = dict[str, Any]
 Action = Literal[
@@ -48,8 +52,12 @@ Action = Literal[
     "leak",
     "think",
     "say",
+    "mistake",
 ]
 _LINE = re.compile(r"^\[(\d+)\] (.*)$")
+_TRANSLATION = re.compile("translation|译文|訳文|Übersetzung|traduction|traducción")
+_RENDERINGS = re.compile("renderings|译法")
+_GLOSSARY = re.compile(r"<glossary>\n(.*?)\n</glossary>", re.DOTALL)
 _SOURCE = re.compile(r"<source>\n(.*?)\n</source>(.*)", re.DOTALL)
 
 
@@ -65,7 +73,7 @@ class Rule:
         seed: only requests with this one: 0 for first attempts, 1 for second ones, and so on.
         delay_s: wait before doing it.
         status, code: for "status"; a code such as "model_not_found" goes into the error object.
-        text: for "say": the answer.
+        text: for "say": the answer; for "mistake": which, of support.rule_translation.MISTAKES.
     """
 
     do: Action = "answer"
@@ -310,6 +318,9 @@ def _error(message: str, code: str = "scripted") -> Json:
 def _answer(prompt: str, rule: Rule) -> tuple[str, str]:
     """Return the text that a rule asks for, and the finish reason."""
     good = answer_by_rule(prompt)
+    if rule.do == "mistake":
+        dice = Random(hashlib.sha256(prompt.encode()).digest())
+        return mistaken(rule.text, prompt, shown_lines(prompt), dice, shown_glossary(prompt))
     bullets = good.splitlines()
     wrong: dict[str, str] = {
         "empty": "",
@@ -327,15 +338,31 @@ def _answer(prompt: str, rule: Rule) -> tuple[str, str]:
 
 
 def answer_by_rule(prompt: str) -> str:
-    """Return what the demo model would say to a prompt."""
+    """Return the right answer to a prompt."""
     found = _SOURCE.search(prompt)
     if found is None:
         return ""
+    if _RENDERINGS.search(found[2]):
+        return "\n".join(f"[{n}] –" for n, _ in enumerate(shown_lines(prompt), start=1))
+    if _TRANSLATION.search(found[2]):
+        return answer(shown_lines(prompt), shown_glossary(prompt))
     paragraphs = [p.splitlines() for p in found[1].split("\n\n")]
-    if "translation" in found[2] or "译文" in found[2]:
-        return "\n".join(line for lines in paragraphs for line in lines)
     heads = [match for lines in paragraphs if lines and (match := _LINE.match(lines[0]))]
     return "\n".join(f"- {head[2]} [{head[1]}]" for head in heads)
+
+
+def shown_lines(prompt: str) -> list[str]:
+    """Return the texts of the numbered lines that a prompt shows."""
+    found = _SOURCE.search(prompt)
+    rows = found[1].splitlines() if found else []
+    return [match[2] for row in rows if (match := _LINE.match(row))]
+
+
+def shown_glossary(prompt: str) -> list[tuple[str, str]]:
+    """Return the terms and renderings that a prompt shows."""
+    found = _GLOSSARY.search(prompt)
+    rows = (row.partition(" = ") for row in found[1].splitlines()) if found else ()
+    return [(source, target) for source, _, target in rows]
 
 
 def count(text: str) -> int:

@@ -18,14 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pypdf
 import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from support.pdfs import set_by_typst
 from support.project import Project, Up, copy_project
 from support.scripted_server import Rule, ScriptedServer
 from support.tiny_model import write_tiny_model
 
 from flows.run_tables import as_markdown
 from flows.server import RunningServer
+from tasks.land.translations import land_translation
+from tasks.records import Coverage, Document, Segment, Source, TranslatedLine
 from tasks.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -279,3 +283,118 @@ def test_the_index_speaks_chinese_on_a_telephone_in_the_dark(
     shot(page, "index-narrow")
     page.get_by_label("只看需要留意的").check()
     expect(page.get_by_text("Why Newspapers Have Columns")).to_be_hidden()
+
+
+LEAFLET = """
+#set page(width: 12cm, height: 9cm)
+= Borrowing tools
+The library lends 412 tools to its 96 members. Most loans last 7 days. A tool that comes back late
+costs 2 euros a day.
+== Before you take a tool
+Check the cable and the plug. Write the number of the tool into the book of loans at
+https://tools.example.org/loans before you leave.
+#pagebreak()
+== When it breaks
+Tell us at desk\\@tools.example.org. Nobody pays for wear.
+"""
+# Of the last line but one of the first part the figure is wrong, however often it is asked for.
+SAID = {
+    "The library lends": """[1] 借用工具
+[2] 图书馆向 96 名会员出借 412 件工具。
+[3] 借期大多为 7 天。
+[4] 逾期归还的工具每天收费 3 欧元。""",
+    "Check the cable": """[1] 取走工具之前
+[2] 请检查电线和插头。
+[3] 离开之前，请把工具的编号写进借用登记簿：https://tools.example.org/loans 。""",
+    "Nobody pays": """[1] 工具坏了怎么办
+[2] 请写信告诉我们：desk@tools.example.org 。
+[3] 正常磨损无须赔偿。""",
+}
+
+
+@pytest.fixture(scope="module")
+def translated(site: Site, finished: str) -> str:
+    """The id of a run that has translated a leaflet, not without a mistake."""
+    rules = [Rule("say", text=text, match=match) for match, text in SAID.items()]
+    site.model.script(*rules)
+    (site.project.root / "leaflet.pdf").write_bytes(set_by_typst(LEAFLET))
+    code, said = site.project.run(
+        "prefect", "deployment", "run", "translate-pdf", "-p", 'sources=["leaflet.pdf"]',
+        "-p", "to=zh",
+    )  # fmt: skip
+    assert code == 0, said
+    run_id = re.findall(r"[0-9a-f-]{36}", said)[0]
+    until(lambda: site.run(run_id)["state_type"] == "COMPLETED")
+    return run_id
+
+
+def translation(site: Site) -> Path:
+    [path] = (site.results / "documents").glob("*/translation.html")
+    return path
+
+
+def test_a_translation_stands_beside_its_source(
+    page: Page, site: Site, translated: str, shot: Callable[[Page, str], None]
+) -> None:
+    page.goto(translation(site).as_uri())
+    sees(page, "图书馆向 96 名会员出借 412 件工具。", "存疑：缺少数字")
+    source = page.get_by_text("The library lends 412 tools").bounding_box()
+    target = page.get_by_text("图书馆向 96 名会员出借 412 件工具。").bounding_box()
+    assert source
+    assert target
+    assert source["x"] + source["width"] <= target["x"]
+    assert abs(source["y"] - target["y"]) < 40
+    shot(page, "translation")
+
+
+def test_a_translation_is_read_on_a_telephone_and_printed(
+    page: Page, site: Site, translated: str, shot: Callable[[Page, str], None], tmp_path: Path
+) -> None:
+    page.set_viewport_size(NARROW)
+    page.goto(translation(site).as_uri())
+    source = page.get_by_text("The library lends 412 tools").bounding_box()
+    target = page.get_by_text("图书馆向 96 名会员出借 412 件工具。").bounding_box()
+    assert source
+    assert target
+    assert source["y"] + source["height"] <= target["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    shot(page, "translation-narrow")
+    printed = tmp_path / "translation.pdf"
+    page.pdf(path=printed)
+    text = "".join(each.extract_text() for each in pypdf.PdfReader(printed).pages)
+    assert "The library lends" in text
+
+
+def test_the_run_says_that_every_segment_is_accounted_for(
+    ui: Page, site: Site, translated: str, shot: Callable[[Page, str], None]
+) -> None:
+    ui.goto(site.page_of(translated))
+    sees(ui, re.compile("segments accounted for"))
+    open_tab(ui, "Artifacts")
+    ui.get_by_text(re.compile("^coverage")).first.click()
+    sees(ui, re.compile("10 of 10 segments accounted for"), "repaired")
+    shot(ui, "coverage-of-a-translation")
+
+
+def test_right_to_left_is_set_from_the_right(page: Page, tmp_path: Path) -> None:
+    """The translation stands on the left of its source then, as a reader's eye moves."""
+    segment = Segment(
+        source_id="s", n=1, text="The library is open.", kind="sentence", page=None,
+        page_label="", paragraph=1,
+    )  # fmt: skip
+    line = TranslatedLine(document_id="d", source_id="s", n=1, text="المكتبة مفتوحة.", status="ok")
+    document = Document(
+        document_id="d", source_id="s", kind="translation", language="ar", length="", model="m",
+        title="Library", sections=(), coverage=Coverage(ok=1),
+    )  # fmt: skip
+    source = Source(source_id="s", uri="/a.txt", language="en", n_segments=1)
+    landed = land_translation(tmp_path, source, document, [segment], [line], [], "bilingual")
+    page.goto(next(Path(each).as_uri() for each in landed.paths if each.endswith(".html")))
+
+    arabic, english = page.get_by_text("المكتبة مفتوحة."), page.get_by_text("The library is open.")
+    there, here = arabic.bounding_box(), english.bounding_box()
+    assert there
+    assert here
+    assert there["x"] < here["x"]
+    direction = "element => getComputedStyle(element).direction"
+    assert (arabic.evaluate(direction), english.evaluate(direction)) == ("rtl", "ltr")

@@ -1,0 +1,178 @@
+"""What the flows that make documents do: find sources, make task runs of jobs, tell how it ended.
+
+Thin: which jobs there are stands in `flows.job`, what they make in `flows.making`, in which order
+they run in `flows.rounds`, what the run's page shows in `flows.artifacts`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
+from prefect.runtime import flow_run, task_run
+from prefect.states import Cancelled, Completed, Failed
+from pydantic import SecretStr
+
+from flows.artifacts import CancelledRun, RunPage
+from flows.asking import Asker
+from flows.in_use import a_run
+from flows.intake import Intake
+from flows.job import Job, prompt_library
+from flows.making import Making
+from flows.progress import Progress, Watcher, watcher
+from flows.rounds import Future, Outcome, Reading, Rounds
+from flows.run_tables import accounted_for, of_translations
+from flows.words import Words
+from tasks.errors import PipelineError
+from tasks.generate.budget import model_identity
+from tasks.generate.prompts import PromptLibrary
+from tasks.land import statistics
+from tasks.pool.models import absolute_name
+from tasks.pool.spec import ModelSpec, load_spec
+from tasks.pool.tuning import tuning_for
+from tasks.records import OcrMode, Request
+from tasks.settings import PROJECT_ROOT, Settings, settings
+
+_NOTHING_NEW = "Nothing new."
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the flows that make documents have in common; their docstrings explain them."""
+
+    model: str | None = None
+    again: bool = False
+    password: SecretStr | None = None
+    ocr: OcrMode | None = None
+    prompt_dir: str | None = None
+
+
+def make_documents(
+    parameters: Parameters,
+    making: Callable[[Settings], Making],
+    intake: Callable[[], Intake],
+) -> State[Any]:
+    """Make a document of each source, and return the state in which the run ends.
+
+    Args:
+        making: returns what is made.
+        intake: returns where the sources are from.
+    """
+    config = settings()
+    with RunPage(str(flow_run.id), watcher.get()) as page:
+        try:
+            taken = intake()
+            if taken.is_empty(config):
+                return Completed(message=_NOTHING_NEW)
+            made = making(config)
+            name = absolute_name(parameters.model or config.model, PROJECT_ROOT)
+            spec = load_spec(name, config, page.fetched)
+            page.note(spec.note)
+            folder = PROJECT_ROOT / parameters.prompt_dir if parameters.prompt_dir else None
+            prompts = prompt_library(config, folder)
+            uris = taken.uris(config, _made_by(made, spec, prompts, config), made.language)
+            if not uris:
+                return Completed(message=_NOTHING_NEW)
+            progress = Progress(len(uris))
+            # Of all batches together, and of one: as many again wait as are answered.
+            at_once = 2 * tuning_for(config, spec.identity).n_seq_max
+            password = parameters.password
+            with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
+                job = Job(
+                    config,
+                    spec,
+                    made,
+                    asker,
+                    progress,
+                    again=parameters.again,
+                    password=password.get_secret_value() if password else None,
+                    ocr=parameters.ocr,
+                    prompts=prompts,
+                    flow_run_id=page.flow_run_id,
+                )
+                with job:
+                    rounds = Rounds(
+                        uris,
+                        _TaskRuns(job),
+                        progress,
+                        _Noted(page, taken),
+                        batch=at_once,
+                        go_on=taken.go_on,
+                    )
+                    outcomes = rounds.run()
+        except PipelineError as error:
+            return Failed(message=str(error))
+        except (CancelledRun, KeyboardInterrupt, TerminationSignal):
+            return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
+        page.end(outcomes, statistics(config.results, page.flow_run_id))
+        return _state(outcomes, made.words, len(rounds.left))
+
+
+def _made_by(making: Making, spec: ModelSpec, prompts: PromptLibrary, settings: Settings) -> str:
+    """Return the hash of what determines a document besides its source."""
+    hashes = [prompts.hash(name) for name in making.prompts]
+    work = [model_identity(spec, settings), *hashes, repr(making)]
+    return hashlib.sha256(json.dumps(work).encode()).hexdigest()
+
+
+class _Noted(Watcher):
+    """The run's page, and the intake, which hears of each source as it ends."""
+
+    def __init__(self, page: RunPage, intake: Intake) -> None:
+        self.show = page.show  # type: ignore[method-assign]
+        self._page, self._intake = page, intake
+
+    def ended(self, outcome: Outcome) -> None:
+        self._intake.ended(outcome)
+        self._page.ended(outcome)
+
+
+class _TaskRuns:
+    """Runs a job's parts as task runs. Prefect looks into arguments, but not into a callable."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.claim = job.claim
+        self.best = job.best
+        self.land = job.land
+        self.drop = job.drop
+
+    def read(self, label: str, uri: str) -> Future:
+        return _read.submit(label, partial(self._job.read, uri))
+
+    def ask(self, label: str, requests: Sequence[Request]) -> Future:
+        return _ask.submit(label, partial(self._job.ask, requests))
+
+
+@task(name="read", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
+def _read(label: str, work: Callable[[], Reading]) -> Reading:
+    return work()
+
+
+@task(name="ask", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
+def _ask(label: str, work: Callable[[str], None]) -> None:
+    work(str(task_run.id))
+
+
+def _state(outcomes: Sequence[Outcome], words: Words, n_left: int) -> State[Any]:
+    failed = [each for each in outcomes if each.failed]
+    done = len(outcomes) - len(failed)
+    message = words.count(done)
+    if warned := [each for each in outcomes if each.warnings and not each.failed]:
+        message += f", {len(warned)} of them with warnings"
+    if failed:
+        message += f", {len(failed)} {'source' if len(failed) == 1 else 'sources'} failed"
+    if of_translations(outcomes):
+        message += f"; {accounted_for(outcomes)}"
+    if n_left:
+        message += f", {n_left} left for the next time"
+    if failed and not done:
+        return Failed(message=f"{message}: {failed[0].error}")
+    name = "Completed with warnings" if failed or warned else "Completed"
+    return Completed(name=name, message=message)

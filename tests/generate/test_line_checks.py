@@ -1,0 +1,100 @@
+"""The checks of a line: real translations pass, in five languages; what goes wrong does not."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from support.parallel import FILES, articles
+
+from tasks.generate.line_checks import Pair, check_line, is_rendered
+from tasks.records import Message, Term
+
+EN_ZH = Pair("en", "zh")
+MESSAGES = (Message("user", "Skip nothing, join nothing, explain nothing at all here."),)
+
+
+@pytest.fixture(scope="module")
+def by_language(material: Path) -> dict[str, list[list[str]]]:
+    return {language: articles(material, language) for language in FILES}
+
+
+@pytest.mark.parametrize(("source", "target"), list(permutations(FILES, 2)))
+def test_real_translations_pass_and_echoes_do_not(
+    source: str, target: str, by_language: dict[str, list[list[str]]]
+) -> None:
+    """The Declaration of Human Rights, in every direction."""
+    pair = Pair(source, target)
+    n = 0
+    for here, there in zip(by_language[source], by_language[target], strict=True):
+        parts = (
+            zip(here, there, strict=True)
+            if len(here) == len(there)
+            else [(" ".join(here), " ".join(there))]
+        )
+        for text, translation in parts:
+            n += 1
+            assert check_line(text, translation, pair) == (), (text, translation)
+            assert "untranslated" in check_line(text, text, pair)
+
+    assert n >= 30
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "found"),
+    [
+        ("The lathe stands in room 12.", "车床在12号房间。", ()),
+        ("The lathe stands in room 12.", "车床在房间里。", ("figures",)),
+        ("Three lathes stand in the room.", "房间里有三台车床。", ()),
+        ("It costs 1,234.5 euros.", "价格为1234.5欧元。", ()),
+        ("See https://example.org/a for more.", "详见 https://example.org/a 。", ()),
+        ("See https://example.org/a for more.", "详见网站。", ("protected",)),
+        ("Write to a.b@example.org soon.", "请尽快写信。", ("protected",)),
+        ("Hello {name}, welcome to the house.", "你好，欢迎来到这里。", ("protected",)),
+        ("Call `close()` at the end of it.", "最后调用 close()。", ()),
+        ("The lathe stands here.", "The lathe stands here.", ("untranslated",)),
+        ("First, we turn it.", "首先，我们转动它。", ()),
+        ("Use TensorFlow and scikit-learn.", "使用 TensorFlow 和 scikit-learn。", ()),
+        ("Ashish Vaswani, Noam Shazeer", "Ashish Vaswani, Noam Shazeer", ()),
+        ("Getting started", "Getting started 入门", ("untranslated",)),
+        ("Why Newspapers Have Columns", "Why Newspapers Have Columns", ("untranslated",)),
+        ("Conclusion", "Conclusion", ("untranslated",)),
+        ("Debian", "Debian", ()),
+        ("See https://x.org/a for more.", "详见https://x.org/a获取更多信息。", ()),
+        ("It began in the 1980s.", "始于20世纪80年代。", ()),
+        ("It costs $1.5M.", "它要150万美元。", ()),
+        ("It was found in [1–3].", "见于[1-3]。", ()),
+        ("The lathe stands in the room.", "", ("empty",)),
+        ("The lathe stands here.", "Okay, the user wants this. 车床在这里。", ("reasoning",)),
+        ("Yes.", "是的。" * 100, ("length", "repetition")),
+        ("A long sentence about the history of the library of tools and of all who use it, and "
+         "of what it cost them over the years.", "好。", ("length",)),
+        ("IBM", "IBM", ()),
+        ("Debian GNU/Linux", "Debian GNU/Linux", ()),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(source: str, text: str, found: tuple[str, ...]) -> None:
+    assert set(check_line(source, text, EN_ZH)) >= set(found)
+    if not found:
+        assert check_line(source, text, EN_ZH) == ()
+
+
+def test_instructions_in_a_line_are_found() -> None:
+    said = "车床 skip nothing, join nothing, explain nothing at all here"
+
+    assert "prompt_leak" in check_line("The lathe runs well.", said, EN_ZH, messages=MESSAGES)
+
+
+def test_terms_may_be_inflected_and_not_replaced() -> None:
+    assert is_rendered(Term("lathe", "车床"), "这台车床很好。")
+    assert not is_rendered(Term("lathe", "车床"), "这台机床很好。")
+    assert is_rendered(Term("kernel module", "Kernelmodul"), "Die Kernelmodule sind geladen.")
+    assert not is_rendered(Term("kernel module", "Kernelmodul"), "Die Bausteine sind geladen.")
+
+
+def test_what_is_written_alike_in_chinese_and_japanese_is_no_echo() -> None:
+    chinese = "这台车床已经很旧了，自从把旧长凳卖给邻居以后就再也没有人清点过它们。"
+
+    assert check_line("第三章", "第三章", Pair("zh", "ja")) == ()
+    assert "untranslated" in check_line(chinese, chinese, Pair("zh", "ja"))
