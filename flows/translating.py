@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from flows.making import Translations
 from tasks.errors import SourceError
-from tasks.generate.glossary import read_glossary
+from tasks.generate.glossary_file import read_glossary
 from tasks.generate.languages import language_code
 from tasks.generate.translate import TranslationOptions
 from tasks.land.translations import Output
+from tasks.naming import as_path
 from tasks.records import TranslationMode
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -37,7 +38,7 @@ class Wanted:
             remedy = "Say --to zh (or another language), or set LECTERN_TRANSLATE_TO"
             raise SourceError("translate", "there is no language to translate into", remedy)
         given = language_code(self.source_language) if self.source_language else ""
-        terms = read_glossary(PROJECT_ROOT / self.glossary) if self.glossary else ()
+        terms = read_glossary(as_path(self.glossary, PROJECT_ROOT)) if self.glossary else ()
         return Translations(
             TranslationOptions(language_code(to), given, self.mode, terms),
             self.output,

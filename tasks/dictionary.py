@@ -20,6 +20,11 @@ def _listed(language: str) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.is_file() else b""
 
 
+def has_words(language: str) -> bool:
+    """Tell whether there is a list of a language's words."""
+    return bool(_listed(language))
+
+
 @functools.cache
 def count(word: str, language: str) -> int:
     """Return how often a word (lower case) was met in a language's texts; 0 if it is none."""

@@ -28,8 +28,13 @@ def as_uri(item: str, base: Path) -> str:
     """Return the uri of what a user named: a path (relative ones count from `base`) or a URL."""
     if is_url(item):
         return item if _is_text(item) else quote(os.fsencode(item), safe=_URL_SAFE)
+    return uri_of(as_path(item, base))
+
+
+def as_path(item: str, base: Path) -> Path:
+    """Return the absolute path that a user named; relative ones count from `base`."""
     path = base / os.path.expanduser(path_of(item))  # noqa: PTH111 - which fails for ~nobody
-    return uri_of(Path(os.path.abspath(path)))  # noqa: PTH100 - which keeps a/../b
+    return Path(os.path.abspath(path))  # noqa: PTH100 - which keeps a/../b
 
 
 def uri_of(path: Path) -> str:

@@ -83,8 +83,10 @@ async def ask(
     context: RunContext,
     seats: asyncio.Semaphore,
     on_done: Callable[[Generation], None] = lambda generation: None,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> list[Generation]:
-    """Ask all requests; return for each, in order, the row that counts.
+    """Ask all requests; return for each, in order, the row that counts; none of those that were
+    not begun any more.
 
     Args:
         record: keeps a row; called in a thread, once an attempt, before anything else hears of
@@ -92,15 +94,17 @@ async def ask(
         seats: requests with the server at once, in this call and all others that share it.
             About twice what it computes together keeps it busy and fair to others.
         on_done: hears of each row that counts.
+        go_on: asked before each attempt; once it says no, none is begun.
 
     Raises:
         InferenceError, ModelError, StorageError: the run can't go on.
     """
-    asker = _Asker(client, model, record, context, seats)
+    asker = _Asker(client, model, record, context, seats, go_on)
 
-    async def one(request: Request) -> Generation:
+    async def one(request: Request) -> Generation | None:
         row = await asker.climb(request)
-        on_done(row)
+        if row:
+            on_done(row)
         return row
 
     try:
@@ -108,7 +112,7 @@ async def ask(
             running = [group.create_task(one(request)) for request in requests]
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None  # the first stopped the others
-    return [task.result() for task in running]
+    return [row for task in running if (row := task.result())]
 
 
 class _Asker:
@@ -121,26 +125,32 @@ class _Asker:
         record: Callable[[Generation], None],
         context: RunContext,
         seats: asyncio.Semaphore,
+        go_on: Callable[[], bool],
     ) -> None:
         self._client, self._model, self._record = client, model, record
-        self._context, self._seats = context, seats
+        self._context, self._seats, self._go_on = context, seats, go_on
 
-    async def climb(self, request: Request) -> Generation:
-        """Make the attempts that are left; return the row that counts."""
+    async def climb(self, request: Request) -> Generation | None:
+        """Make the attempts that are left; return the row that counts, or None where one more was
+        to be made, and no more is begun."""
         rows = [row for row in request.earlier if not was_refused(row)]
         for attempt in left(rows, request.task):
             row = await self._attempt(request, attempt)
+            if row is None:
+                return None
             await asyncio.to_thread(self._record, row)
             rows.append(row)
             if row.status == "ok" or was_refused(row):
                 break
         return counting(rows)
 
-    async def _attempt(self, request: Request, attempt: int) -> Generation:
+    async def _attempt(self, request: Request, attempt: int) -> Generation | None:
         sampling = sampling_of(request.sampling, attempt)
         pauses = iter(PAUSES_S)
         while True:
             async with self._seats:
+                if not self._go_on():
+                    return None
                 blank = self._blank(request, attempt, sampling)
                 try:
                     answer = await self._client.chat(

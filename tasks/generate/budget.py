@@ -20,7 +20,7 @@ _BULLET_TOKENS = 96  # generous: only an answer out of hand reaches the end
 _LEAST_ANSWER = 768
 # Tokens of a translation for one of its source: Chinese to English takes 1.2, English to German
 # 1.5, into scripts that a vocabulary hardly knows 3.
-_TRANSLATION_RATIO = 2.0
+_TRANSLATION_RATIO, _LINE_RATIO = 2.0, 5.0  # a line alone has room in any window
 _LINE_TOKENS, _LEAST_ROOM = 8, 64
 
 
@@ -59,7 +59,8 @@ class Budget:
 
     def translation_tokens(self, prompt_tokens: int, source_tokens: int, n_lines: int) -> int:
         """Return how long a translation may become: only one out of hand reaches the end."""
-        wanted = int(_TRANSLATION_RATIO * source_tokens) + _LINE_TOKENS * n_lines + _LEAST_ROOM
+        ratio = _TRANSLATION_RATIO if n_lines > 1 else _LINE_RATIO
+        wanted = int(ratio * source_tokens) + _LINE_TOKENS * n_lines + _LEAST_ROOM
         return min(wanted, self.n_ctx - prompt_tokens)
 
     def sampling(self, prompt_tokens: int, max_bullets: int) -> Sampling:

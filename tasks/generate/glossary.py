@@ -7,17 +7,15 @@ terms that recur. Settled once, before anything is translated.
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from tasks.chunk.text import line_text, shorten
-from tasks.errors import SourceError
 from tasks.generate.attempts import was_refused
-from tasks.generate.languages import is_in
+from tasks.generate.languages import has_own_script, is_in
 from tasks.generate.line_checks import Pair, weight
 from tasks.generate.lines import numbered
 from tasks.generate.numbered_answer import read_numbered
@@ -29,40 +27,12 @@ from tasks.records import Generation, Line, Request, Sampling, Segment, Term, Te
 
 Done = Mapping[str, Generation]
 
-_HEADS = {("source", "target"), ("term", "translation"), ("原文", "译文"), ("术语", "译文")}
 _BATCH = 20  # terms of a call
 _TERM_TOKENS = 48  # of the answer for one
 _EXAMPLE_TOKENS = 60
 _LONGEST = 4.0  # times as long as the term, in what it says
 _SLACK = 24.0
-
-
-def read_glossary(path: Path) -> tuple[Term, ...]:
-    """Return the entries of a file: source, target, and perhaps a note; of repeated ones the first.
-
-    A first row that names the columns is left out, and so are empty rows.
-
-    Raises:
-        SourceError: it can't be read, or a row is not an entry.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceError(str(path), "it is not UTF-8", "Save it as CSV in UTF-8") from error
-    except OSError as error:
-        problem = error.strerror or str(error)
-        raise SourceError(str(path), problem, "Name a CSV file of source, target") from error
-    terms: dict[str, Term] = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        cells = [" ".join(cell.split()) for cell in row]
-        if not any(cells) or (number == 1 and tuple(map(str.casefold, cells[:2])) in _HEADS):
-            continue
-        if len(cells) < 2 or not (cells[0] and cells[1]):
-            problem = f"line {number} has no term and rendering"
-            raise SourceError(str(path), problem, "Write source, target, and perhaps a note")
-        note = cells[2] if len(cells) > 2 else ""
-        terms.setdefault(cells[0].casefold(), Term(cells[0], cells[1], note))
-    return tuple(terms.values())
+_SEVERAL = ("，", ",", "；", ";", "、", "或", " or ", " / ")  # renderings, or an explanation
 
 
 def made_by(identity: str, prompts: PromptLibrary) -> str:
@@ -149,18 +119,30 @@ class Glossary:
         answer = read_numbered(row.text, len(request.lines), truncated=truncated)
         for number, text in answer.texts.items():
             term = request.lines[number - 1].text
-            rendering = text.strip(" .。;；:：")
+            rendering = _rendering(term, text)
             if number not in answer.repeated | answer.misplaced and self._is_fit(term, rendering):
                 yield _found(term, rendering)
 
     def _is_fit(self, term: str, rendering: str) -> bool:
-        if rendering.casefold() == term.casefold():
-            return term[0].isupper()  # a name may stay as it is
+        target = self._pair.target
+        if rendering.casefold() == term.casefold():  # a name may stay as it is
+            return term[0].isupper() and not has_own_script(target)
+        if any(mark in rendering and mark not in term for mark in _SEVERAL):
+            return False
         return (
             any(c.isalnum() for c in rendering)
             and weight(rendering) <= _LONGEST * weight(term) + _SLACK
-            and is_in(rendering, self._pair.target)
+            and is_in(rendering, target)
+            and (not has_own_script(target) or not rendering.isascii())
         )
+
+
+def _rendering(term: str, text: str) -> str:
+    """Return a term's rendering by an answer, without the term itself, in front or in brackets."""
+    name = re.escape(term)
+    text = re.sub(rf"\s*[(（]\s*{name}\s*[)）]", "", text, flags=re.IGNORECASE)
+    text = re.sub(rf"^\s*{name}\s*(?:[=:：→]|->|\s[-–—])\s*", "", text, flags=re.IGNORECASE)
+    return text.strip(" .。;；:：")
 
 
 def _found(source: str, target: str) -> Term:

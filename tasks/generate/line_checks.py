@@ -31,10 +31,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tasks.dictionary import count
+from tasks.dictionary import count, has_words
 from tasks.generate.checks import is_repetitive, leaks
-from tasks.generate.figures import figures, numbers
-from tasks.generate.languages import base, has_own_script, is_in
+from tasks.generate.figures import figures, numbers, written
+from tasks.generate.languages import base, has_characters_of, has_own_script, is_in, is_same
 from tasks.generate.protected import protected, without_protected
 from tasks.generate.units import has_other_units
 from tasks.records import Message, Term
@@ -52,6 +52,7 @@ LINE_CHECKS = UNUSABLE | {"figures", "units", "protected", "glossary"}
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
+_HANGUL = re.compile(r"[\uac00-\ud7af]")
 _IDEOGRAPH_LANGUAGES = frozenset({"zh", "ja"})
 # In one line; "First, we …" and "Let me …" may well be what the source says.
 _TALKING = re.compile(
@@ -59,7 +60,17 @@ _TALKING = re.compile(
     r"|\A\s*here(?:'s| is) the translation|\A\s*以下是.{0,6}译文",
     re.IGNORECASE,
 )
+_NUMBERED_NAME = re.compile(r"\b([A-Z]{2,}-)\d+")  # GPT-4 may not become GPT-3
 _COPIED_WORDS, _COPIED_SHARE = 7, 0.4  # in a row, and of the line: titles are shorter
+_MOST_COPIED = 12  # words, however long the line is
+_PLAIN_WORDS = 4  # in a row, where letters tell the languages apart
+_MOST_IDEOGRAPHS, _IDEOGRAPH_SHARE = 4, 0.08  # of a name beside its transcription
+_ASIDE = re.compile(r"[(（\[［【][^()（）\[\]［］【】]*[)）\]］】]")
+_QUOTED = re.compile(
+    r"“[^“”]*”|\"[^\"]*\"|「[^「」]*」|『[^『』]*』|《[^《》]*》|«[^«»]*»|„[^„“]*“"
+)
+_LOOP = re.compile(r"(.{1,20}?)\1{4,}(?<=.{20})")
+_LOOP_SHARE = 0.5
 _PARTICLES = frozenset(
     [
         "of",
@@ -87,8 +98,9 @@ _LONG_WORD = 7  # letters: Abstract, and not Java
 _LEAST_LETTERS = 12  # below that a line may be a name, which is the same in both languages
 # Letters that say as much as one ideograph: English to Chinese, as the median of UDHR's articles.
 _LETTERS_AN_IDEOGRAPH = 3.0
+_LETTERS_A_KANA, _LETTERS_A_SYLLABLE = 2.0, 2.0  # of Hangul
 _LENGTH_BETWEEN = (0.3, 3.3)
-_LENGTH_SLACK = 24.0  # letters, either way: short lines vary most
+_LENGTH_SLACK, _SLACK_SHARE = 24.0, 0.2  # letters, of a short line fewer downwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +112,17 @@ class Pair:
 
     @property
     def differ(self) -> bool:
-        return base(self.source) != base(self.target)
+        return not is_same(self.source, self.target)
 
 
+@lru_cache(maxsize=2048)  # an answer is judged when it comes, and again when it is put together
 def check_line(
     source: str,
     text: str,
     pair: Pair,
     *,
-    messages: Sequence[Message] = (),
-    glossary: Sequence[Term] = (),
+    messages: tuple[Message, ...] = (),
+    glossary: tuple[Term, ...] = (),
 ) -> tuple[str, ...]:
     """Return the names of the checks that a line's translation fails.
 
@@ -123,7 +136,7 @@ def check_line(
         "untranslated": pair.differ and is_untranslated(source, text, pair),
         "wrong_language": not is_in(own_words(text, source), pair.target),
         "length": is_out_of_proportion(source, text),
-        "repetition": is_repetitive(text, source),
+        "repetition": is_repetitive(text, source) or (is_loop(text) and not is_loop(source)),
         "reasoning": bool(_TALKING.search(text)) and not _TALKING.search(source),
         "prompt_leak": leaks(text, messages, source),
         "figures": bool(missing_figures(source, text)),
@@ -140,14 +153,31 @@ def is_untranslated(source: str, text: str, pair: Pair) -> bool:
     least = 1 if has_own_script(pair.target) else _LEAST_LETTERS
     if sum(c.isalpha() for c in source) < least and not _IDEOGRAPHS.search(source):
         return False
+    if base(pair.source) == base(pair.target) == "zh":
+        return not has_characters_of(text, pair.target)
     if {base(pair.source), base(pair.target)} <= _IDEOGRAPH_LANGUAGES:  # much is the same in both
         return _keeps_ideographs(source, text, base(pair.target))
-    if _plain(source) in _plain(text):
+    aside = _ASIDE.sub(" ", text)  # "机器学习（Machine Learning）" is no echo
+    is_beside = sum(c.isalpha() for c in aside) > 1
+    if _plain(source) in _plain(text) and not (
+        is_beside and _plain(_ASIDE.sub(" ", source)) not in _plain(aside)
+    ):
         return _has_words(source, pair)
+    left = _QUOTED.sub(" ", aside)
     if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):
-        return _keeps_ideographs(source, text, base(pair.target))
-    words = _words(text)
-    return _has_run(_words(source), words, max(_COPIED_WORDS, int(_COPIED_SHARE * len(words))))
+        return _keeps_ideographs(source, left, base(pair.target))
+    if has_own_script(pair.target) and _has_plain_run(source, left, base(pair.source)):
+        return True
+    words = _words(left)
+    most = min(_MOST_COPIED, int(_COPIED_SHARE * len(words)))
+    return _has_run(_words(source), words, max(_COPIED_WORDS, most))
+
+
+def is_loop(text: str) -> bool:
+    """Tell whether most of a line is one phrase again and again."""
+    plain = _plain(text)
+    found = _LOOP.search(plain)
+    return found is not None and len(found.group()) > _LOOP_SHARE * len(plain)
 
 
 def own_words(text: str, source: str) -> str:
@@ -163,15 +193,18 @@ def _has_words(text: str, pair: Pair) -> bool:
     """Tell whether a text is more than names: ideographs, words without a capital, or, in headings
     that have capitals throughout, words that the language's list has."""
     words = _WORD.findall(text)
-    small = [word for word in words if word[0].islower() and word not in _PARTICLES]
+    language = base(pair.source)
+    small = [word for word in words if word.islower() and word not in _PARTICLES]
+    if has_words(language):  # names of programs and species have no capitals
+        small = [word for word in small if count(word, language)]
     if _IDEOGRAPHS.search(text) or len(small) > 1:
         return True
     if len(words) > 1 and any(len(word) > 3 for word in small):
         return True
     if not has_own_script(pair.target) or (len(words) == 1 and len(text) < _LONG_WORD):
         return False
-    language = base(pair.source)
-    return bool(words) and all(count(word.casefold(), language) > _RARE for word in words)
+    is_plain = all(word.isupper() or word[1:].islower() for word in words)  # no name: iPhone
+    return bool(words) and is_plain and all(count(w.casefold(), language) > _RARE for w in words)
 
 
 def _keeps_ideographs(source: str, text: str, target: str) -> bool:
@@ -184,7 +217,7 @@ def _keeps_ideographs(source: str, text: str, target: str) -> bool:
         return n >= 20 or (n >= 6 and "。" in text) or not _is_encodable(text, "cp932")
     letters = sum(c.isalpha() for c in text)
     kept = len(_IDEOGRAPHS.findall(text))
-    return kept > max(6, 0.15 * letters)  # a name may stand beside its transcription
+    return kept > max(_MOST_IDEOGRAPHS, _IDEOGRAPH_SHARE * letters)
 
 
 def _is_encodable(text: str, encoding: str) -> bool:
@@ -200,6 +233,21 @@ def _words(text: str) -> list[str]:
     return [word.casefold() for word in _WORD.findall(text)]
 
 
+def _has_plain_run(source: str, text: str, language: str) -> bool:
+    """Tell whether ordinary words, no names and no commands, stand in the text as they do in the
+    source."""
+
+    def is_plain(word: str) -> bool:
+        return word.islower() and (not has_words(language) or count(word, language) > 0)
+
+    def runs(text: str) -> set[tuple[str, ...]]:
+        words = _WORD.findall(text)
+        each = (tuple(words[i : i + _PLAIN_WORDS]) for i in range(len(words) - _PLAIN_WORDS + 1))
+        return {run for run in each if all(map(is_plain, run))}
+
+    return bool(runs(source) & runs(text))
+
+
 def _has_run(source: Sequence[str], text: Sequence[str], n: int) -> bool:
     """Tell whether n words of the source stand in the text in the same order."""
     runs = {tuple(source[i : i + n]) for i in range(len(source) - n + 1)}
@@ -212,27 +260,42 @@ def _plain(text: str) -> str:
 
 def is_out_of_proportion(source: str, text: str) -> bool:
     """Tell whether a line says far more or far less than its source can."""
-    low, high = (bound * weight(source) for bound in _LENGTH_BETWEEN)
-    return not low - _LENGTH_SLACK <= weight(text) <= high + _LENGTH_SLACK
+    usual = weight(source)
+    low, high = (bound * usual for bound in _LENGTH_BETWEEN)
+    least = low - min(_LENGTH_SLACK, _SLACK_SHARE * usual)
+    return not least <= weight(text) <= high + _LENGTH_SLACK
 
 
 @lru_cache(maxsize=1024)  # each line of an answer is weighed against several others
 def weight(text: str) -> float:
     """Return how much a text says, in letters of an alphabet."""
-    ideographs = len(_IDEOGRAPHS.findall(text))
-    others = sum(c.isalnum() for c in text) - ideographs
-    return others + _LETTERS_AN_IDEOGRAPH * ideographs
+    kana, hangul = len(_KANA.findall(text)), len(_HANGUL.findall(text))
+    ideographs = len(_IDEOGRAPHS.findall(text)) - kana
+    others = sum(c.isalnum() for c in text) - ideographs - kana - hangul
+    return (
+        others
+        + _LETTERS_AN_IDEOGRAPH * ideographs
+        + _LETTERS_A_KANA * kana
+        + _LETTERS_A_SYLLABLE * hangul
+    )
 
 
 def missing_figures(source: str, text: str) -> list[str]:
     """Return the figures of the source whose value the text has in no form."""
-    known = numbers(text)
-    return [written for written, values in figures(without_protected(source)) if not values & known]
+    there = written(text)
+    missing = [each for each in figures(without_protected(source)) if not each[1] & there]
+    known = numbers(text) if missing else set()
+    altered = (each.group() for each in _NUMBERED_NAME.finditer(source) if each[1] in text)
+    return [
+        *(figure for figure, values in missing if not values & known),
+        *(name for name in altered if name not in text),
+    ]
 
 
 def _unquoted(source: str, text: str) -> Counter[str]:
     """Return the pieces of code that stand in the text without their quotes."""
-    return Counter({piece: n for piece, n in protected(source).items() if text.count(piece) >= n})
+    quoted = ((piece, n) for piece, n in protected(source).items() if f"`{piece}`" in source)
+    return Counter({piece: n for piece, n in quoted if text.count(piece) >= n})
 
 
 def is_rendered(term: Term, text: str) -> bool:

@@ -51,7 +51,7 @@ _MARKER = re.compile(
     r"^\s*(?:[-*+–—•‣·●○▪■◦]\s+|[•‣●○▪■◦](?=\S)|[-–](?=[^\s\d-])|\d{1,3}[.)](?=\s|\*\*)\s*"
     r"|\d{1,3}[、．]\s*|[(（]\d{1,3}[)）]\s*)"
 )
-_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_THINKING = re.compile(r"<think>.*?(?:</think>|\Z)|\A.*</think>", re.DOTALL)
 _NOISE = re.compile(r"^\s*(?:`{3,}.*|</?\w+>|#{1,6}\s.*|[-*_=]{3,})\s*$")
 _BOLD = re.compile(r"(?<!\w)\*\*(?=\S)(.+?)(?<=\S)\*\*(?!\w)")
 

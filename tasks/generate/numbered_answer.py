@@ -14,12 +14,15 @@ from dataclasses import dataclass
 
 from tasks.generate.lines import without_thinking
 
+_START = r"^\s*(?:[-*•>]\s+)?\*{0,2}"
 _NUMBERED = re.compile(
-    r"^\s*(?:[-*•]\s+)?\*{0,2}[\[［【]\s*(\d{1,5})\s*[\]］】]\*{0,2}\s?[:：]?\s?(.*)$"
+    rf"{_START}[\[［【]\s*(\d{{1,5}})\s*[\]］】]\*{{0,2}}(?:\.(?=\s))?\s?[:：]?\s?(.*)$"
 )
-_BARE = re.compile(r"^\s*(?:[-*•]\s+)?\*{0,2}(\d{1,5})\s?[.)、:：]\*{0,2}\s?(.*)$")
-_RANGE = re.compile(r"^\s*(?:[-*•]\s+)?\*{0,2}[\[［【]\s*\d{1,5}\s*[-–~,，、]\s*\d")
+_BARE = re.compile(rf"{_START}[(（]?(\d{{1,5}})\s?[.)）、:：](?!\d)\*{{0,2}}\s?(.*)$")
+_RANGE = re.compile(rf"{_START}[\[［【]\s*\d{{1,5}}\s*[-–~,，、]\s*\d")
 _NOISE = re.compile(r"^\s*(?:`{3,}.*|</?\w+>)\s*$")
+_REMARK = re.compile(r"^\s*[(（]?(?:note|translator's note|注|译者注|译注)\s*[:：]", re.IGNORECASE)
+_DIRECTIONS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,18 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
     """Read an answer's lines.
 
     A line without a number goes on from the one above it; what stands before the first number, or
-    apart from all after a blank line, is left out, and so are fences. Where no number stands in
-    brackets, those before a point or a colon count. Several lines under one number, [2-3], are an
-    unknown one.
+    apart from all after a blank line, is left out, and so are fences and remarks to the user. Where
+    no number stands in brackets, those before a point or a colon count. Several lines under one
+    number, [2-3], are an unknown one. The answer for a single line may have no number.
 
     Args:
         truncated: it was cut off, so that its last line is not whole.
     """
-    found = list(_rows(without_thinking(text)))
+    shown = without_thinking(text)
+    found = list(_rows(shown))
+    if n_lines == 1 and not found and shown.strip():
+        paragraphs = re.split(r"\n\s*\n", shown.strip())
+        found = [(1, _joined([row for row in paragraphs[0].splitlines() if not _NOISE.match(row)]))]
     if truncated and found:
         found.pop()
     texts: dict[int, str] = {}
@@ -69,7 +76,7 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
-    rows = unicodedata.normalize("NFC", text).splitlines()
+    rows = unicodedata.normalize("NFC", _DIRECTIONS.sub("", text)).splitlines()
     form = _NUMBERED if any(_NUMBERED.match(row) for row in rows) else _BARE
     number: int | None = None
     parts: list[str] = []
@@ -80,7 +87,7 @@ def _rows(text: str) -> Iterator[tuple[int, str]]:
             if number is not None:
                 yield number, _joined(parts)
             number, parts, is_open = (int(match[1]), [match[2]], True) if match else (0, [], True)
-        elif not row.strip():
+        elif not row.strip() or _REMARK.match(row):
             is_open = False
         elif is_open and not _NOISE.match(row):
             parts.append(row)

@@ -22,7 +22,7 @@ from tasks.generate.flaws import Flaw, line_flaws, places
 from tasks.generate.foresight import Foreseen
 from tasks.generate.glossary import Entry, Glossary, made_by
 from tasks.generate.ladder import Climb, Judged, LineResult, climb
-from tasks.generate.languages import base, is_already_in, is_same
+from tasks.generate.languages import is_already_in, is_same, is_spaceless
 from tasks.generate.line_checks import Pair
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.protected import (
@@ -56,12 +56,11 @@ Done = Mapping[str, Generation]
 
 _LINE_TOKENS = 6
 _PAIRS = 3  # lines of the chunk before, in sequential mode
-_SPACELESS = frozenset({"zh", "ja", "th"})  # languages that put no space between sentences
 _WORST: tuple[LineStatus, ...] = ("ok", "repaired", "failed", "kept")
 # Why a segment stays as it is, by rule.
 _RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("nothing to translate", is_nothing_to_translate),
-    ("figures", is_row_of_figures),
+    ("row of figures", is_row_of_figures),
     ("formula", is_formula),
     ("code", is_code),
 )
@@ -155,8 +154,11 @@ class TranslationPlan:
         return self._pack(done).chunks
 
     def glossary(self, done: Done) -> list[GlossaryEntry]:
-        """Return the glossary, once it is settled; where it is empty, one entry without a term."""
-        nothing = [Entry(Term("", ""), self._glossary.origin, 0)]
+        """Return the glossary, once it is settled; where it has but the user's terms, with an entry
+        without a term: that nothing was found is settled as well."""
+        entries = self._glossary.entries(done)
+        if all(each.origin == "user" for each in entries):
+            entries.append(Entry(Term("", ""), self._glossary.origin, 0))
         return [
             GlossaryEntry(
                 document_id=self.document_id,
@@ -171,7 +173,7 @@ class TranslationPlan:
                 count=entry.count,
                 made_by=self._glossary_by,
             )
-            for entry in self._glossary.entries(done) or nothing
+            for entry in entries
         ]
 
     def _pack(self, done: Done) -> _Packed:
@@ -265,13 +267,15 @@ class TranslationPlan:
     ) -> TranslatedLine:
         """Put a segment together: of its parts the worst decides."""
         if not parts:
-            reason = self._kept.get(segment.n, "nothing to translate")
-            return self._translated(segment, segment.text, "kept", reason)
+            rule = self._kept.get(segment.n)
+            return self._translated(
+                segment, segment.text, "kept" if rule else "failed", rule or "missing"
+            )
         worst = max((result for _, result in parts), key=lambda each: _WORST.index(each.status))
         if len(parts) == 1 and worst.status == "kept":
             text = segment.text
         else:
-            between = "" if base(self._options.to) in _SPACELESS else " "
+            between = "" if is_spaceless(self._options.to) else " "
             text = between.join(result.text or source for source, result in parts)
         reason = ", ".join(worst.checks)
         return self._translated(segment, text, worst.status, reason, done[worst.key])
@@ -330,7 +334,7 @@ class TranslationPlan:
                 del self._made[chunk.index], self._judged[chunk.index]
         return known
 
-    @property
+    @cached_property
     def document_id(self) -> str:
         options = asdict(self._options)
         identity = [self._source.source_id, "translation", options, *self._made_by]

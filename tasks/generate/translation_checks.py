@@ -5,7 +5,9 @@ Joins the reading of answers with the checks of lines. Pure functions of a reque
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import log
 from statistics import median
 
@@ -17,6 +19,7 @@ from tasks.generate.numbered_answer import NumberedAnswer, read_numbered
 from tasks.generate.occurring import occurring
 from tasks.records import Generation, Line, Request
 
+_ARROW = re.compile(r"\A(?:→|[-=]>)\s*")
 _MORE_THAN_USUAL = 1.4
 _SHIFT = 1.5  # how much better lengths and figures fit the next line, as a sum of logarithms
 _FIGURE, _FLOOR = 1.0, 8.0  # what a figure of another line counts, and letters added to short ones
@@ -39,6 +42,8 @@ def check_translation(request: Request, text: str, finish_reason: str) -> tuple[
 
 def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
     answer = read_numbered(text, len(request.lines), truncated=truncated)
+    own = {n: _without_arrow(said, request.lines[n - 1].text) for n, said in answer.texts.items()}
+    answer = replace(answer, texts=own)
     pair = Pair(request.source_language, request.language)
     # Many lines tell a language that one alone is too short for.
     shown = " ".join(line.text for line in request.lines)
@@ -56,6 +61,11 @@ def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
             checks = tuple(dict.fromkeys((*checks, "wrong_language")))
         judged.append(Judged(answer.texts.get(number, ""), checks))
     return judged
+
+
+def _without_arrow(text: str, source: str) -> str:
+    """Return a line without the arrow that stands before translations in our prompts."""
+    return text if _ARROW.match(source) else _ARROW.sub("", text)
 
 
 def _checks(

@@ -55,12 +55,12 @@ MiB mebibytes?
 GiB gibibytes?
 TiB tebibytes?
 """
-_NUMBER = r"\d[\d.,\u00a0\u202f]*"
+_FIGURE = re.compile(r"\d[\d.,\u00a0\u202f]*")
 _LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 
 
 def _parsed() -> tuple[Mapping[str, tuple[str, str]], re.Pattern[str]]:
-    """Return what each name's group means, and the pattern of a figure and its unit."""
+    """Return what each name's group means, and the pattern of what stands behind a figure."""
     meanings: dict[str, tuple[str, str]] = {}
     names: list[tuple[str, str]] = []
     dimension = ""
@@ -76,10 +76,10 @@ def _parsed() -> tuple[Mapping[str, tuple[str, str]], re.Pattern[str]]:
         ]
         names.append((f"u{number}", "|".join(sorted(bounded, key=len, reverse=True))))
     units = "|".join(f"(?P<{group}>{pattern})" for group, pattern in names)
-    return meanings, re.compile(rf"(?P<figure>{_NUMBER})[\s\u00a0\u202f-]?(?:{units})")
+    return meanings, re.compile(rf"[\s\u00a0\u202f-]?(?:{units})")
 
 
-_MEANINGS, _FIGURE_AND_UNIT = _parsed()
+_MEANINGS, _UNIT = _parsed()
 
 
 def has_other_units(source: str, text: str) -> bool:
@@ -91,9 +91,10 @@ def has_other_units(source: str, text: str) -> bool:
 def _units(text: str) -> defaultdict[tuple[str, str], set[str]]:
     """Return by figure and dimension the units that stand behind it."""
     found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for match in _FIGURE_AND_UNIT.finditer(text):
-        group = next(name for name in _MEANINGS if match[name])
-        dimension, unit = _MEANINGS[group]
-        digits = "".join(c for c in match["figure"] if c.isdigit())
-        found[digits, dimension].add(unit)
+    for figure in _FIGURE.finditer(text):
+        match = _UNIT.match(text, figure.end())
+        if match and match.lastgroup:
+            dimension, unit = _MEANINGS[match.lastgroup]
+            digits = "".join(c for c in figure.group() if c.isdigit())
+            found[digits, dimension].add(unit)
     return found

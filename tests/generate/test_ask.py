@@ -299,3 +299,21 @@ def test_the_ladder_leaves_greedy_sampling_step_by_step() -> None:
         Sampling(max_tokens=100, temperature=0.3, top_p=0.95, frequency_penalty=0.3, seed=1),
         Sampling(max_tokens=100, temperature=0.6, top_p=0.95, frequency_penalty=0.6, seed=2),
     ]
+
+
+def test_when_time_is_up_no_attempt_is_begun() -> None:
+    rows = Rows()
+    with ScriptedServer() as server:
+
+        async def main() -> list[Generation]:
+            async with PoolClient(server.url, None, patience_s=1) as client:
+                seats = asyncio.Semaphore(1)
+                return await ask(
+                    requests(6), client, "m", rows.record, context=CONTEXT, seats=seats,
+                    go_on=lambda: len(rows) < 2,
+                )  # fmt: skip
+
+        counted = asyncio.run(main())
+
+    assert len(rows) == len(counted) == len(server.log) <= 3
+    assert len(rows) >= 2

@@ -9,9 +9,8 @@ from random import Random
 import pytest
 from support.generating import budget_settings, document, fake_spec, library
 
-from tasks.errors import SourceError
 from tasks.generate.budget import Budget
-from tasks.generate.glossary import Glossary, check_renderings, read_glossary
+from tasks.generate.glossary import Glossary, check_renderings
 from tasks.generate.line_checks import Pair
 from tasks.generate.requests import RequestMaker
 from tasks.generate.terms import candidates
@@ -62,31 +61,6 @@ def answered(found: Glossary, renderings: dict[str, str]) -> dict[str, Generatio
     }
 
 
-def test_a_file_may_have_a_head_notes_and_empty_rows(tmp_path: Path) -> None:
-    path = tmp_path / "terms.csv"
-    path.write_text('\ufeffSource,Target,Note\n\nlathe,车床,a tool\n"a, b",甲\nlathe,x\n', "utf-8")
-
-    assert read_glossary(path) == (Term("lathe", "车床", "a tool"), Term("a, b", "甲"))
-
-
-@pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"lathe\n", "line 1 has no term and rendering"),
-        (b"a,b\n,x\n", "line 2 has no term and rendering"),
-        (b"\xff\xfe", "it is not UTF-8"),
-    ],
-)
-def test_a_file_that_is_none_is_named_with_the_line(data: bytes, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "terms.csv"
-    path.write_bytes(data)
-
-    with pytest.raises(SourceError, match=said):
-        read_glossary(path)
-    with pytest.raises(SourceError, match="No such file"):
-        read_glossary(tmp_path / "none.csv")
-
-
 def test_names_and_terms_that_recur_are_found() -> None:
     _, segments = document([((), [TEXTS, filler()])])
 
@@ -122,12 +96,35 @@ def test_what_the_model_proposes_is_taken_where_it_is_fit() -> None:
 
     assert {(term.source, term.target) for term in found.terms(done)} == {
         ("spindle lathe", "主轴车床"),
-        ("Marie Curie", "Marie Curie"),
     }
     assert {(e.term.source, e.origin, e.count) for e in found.entries(done)} == {
         ("spindle lathe", "found", 6),
         ("Marie Curie", "found", 6),
     }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "主轴车床（spindle lathe）",
+        "spindle lathe = 主轴车床",
+        "spindle lathe → 主轴车床",
+        "主轴车床。",
+    ],
+)
+def test_a_rendering_is_taken_without_the_term(said: str) -> None:
+    found = glossary()
+
+    assert found.terms(answered(found, {"spindle lathe": said})) == [
+        Term("spindle lathe", "主轴车床")
+    ]
+
+
+@pytest.mark.parametrize("said", ["主轴车床，一种机器", "主轴车床或车床", "Spindel", "Curie"])
+def test_explanations_choices_and_other_letters_bind_nothing(said: str) -> None:
+    found = glossary()
+
+    assert found.terms(answered(found, {"spindle lathe": said, "Marie Curie": said})) == []
 
 
 def test_the_users_entries_win_and_are_not_asked_for() -> None:

@@ -98,3 +98,63 @@ def test_what_is_written_alike_in_chinese_and_japanese_is_no_echo() -> None:
 
     assert check_line("第三章", "第三章", Pair("zh", "ja")) == ()
     assert "untranslated" in check_line(chinese, chinese, Pair("zh", "ja"))
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "text"),
+    [
+        ("en zh", "Machine Learning", "机器学习（Machine Learning）"),
+        ("en zh", "Abstract", "摘要（Abstract）"),
+        ("en zh", "Large language models (LLM)", "大语言模型（Large Language Models，LLM）"),
+        ("en ja", "deep learning", "深層学習 (deep learning)"),
+        ("en ru", "machine learning", "машинное обучение (machine learning)"),
+        ("zh en", "人工智能", "Artificial intelligence (人工智能)"),
+        ("zh en", "中华人民共和国", "People's Republic of China (中华人民共和国)"),
+        ("en zh", "iPhone 15 Pro Max", "iPhone 15 Pro Max"),
+        ("en de", "Homo sapiens", "Homo sapiens"),
+        ("en zh", "It says “the quick brown fox jumps over it”.",
+         "它写道：“the quick brown fox jumps over it”。"),
+        ("en de", "See `a()` at https://x.org/a.", "Siehe a() unter https://x.org/a."),
+        ("en ja", "He said “https://x.org/a”.", "彼は「https://x.org/a」と言った。"),
+        ("en zh", "US$1 = HK$7.8", "1美元 = 7.8港元"),
+        ("en zh", "Run apt-get install python3 pip pandoc now.",
+         "现在运行 apt-get install python3 pip pandoc。"),
+        ("ko ja", "모든 인간은 태어날 때부터 자유롭다.",
+         "すべての人間は、生まれながらにして自由である。"),
+        ("zh zh-hant", "这台机器", "這臺機器"),
+    ],
+)  # fmt: skip
+def test_good_lines_are_let_through(languages: str, source: str, text: str) -> None:
+    assert check_line(source, text, Pair(*languages.split())) == ()
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "text", "found"),
+    [
+        ("en ja", "The lathe stands in the old room of the house.",
+         "车床放在这座房子的旧房间里。", "wrong_language"),
+        ("en ko", "The lathe stands in the old room.", "车床放在这座房子的旧房间里。",
+         "wrong_language"),
+        ("de ru", "Die Drehbank steht im alten Raum.", "The lathe stands in the old room.",
+         "wrong_language"),
+        ("en ar", "The lathe stands in the old room.", "El torno está en la sala vieja.",
+         "wrong_language"),
+        ("en zh", "The minister said that he would go.", "部长说，" * 12, "repetition"),
+        ("zh en", "部长说他要走。", "the minister said that " * 6, "repetition"),
+        ("zh en", "委员会今天在市政厅开会讨论。", "the " * 18, "repetition"),
+        ("zh en", "这是今天最重要的问题之一。", "It is one of the 最重要的问题 today.",
+         "untranslated"),
+        ("en zh", "It is one of the most important problems.",
+         "这是 one of the most important problems 之一。", "untranslated"),
+        ("en zh", "See https://x.org/v1 for more.", "详见 https://x.org/v10 。", "protected"),
+        ("en zh", "Write to a@b.com at once.", "请立即写信给 a@b.com.cn 。", "protected"),
+        ("en zh", "We asked GPT-4 about it.", "我们问了GPT-3。", "figures"),
+        ("en zh", "The committee rejected all of the proposals that were put forward.", "是。",
+         "length"),
+        ("en zh-hant", "The machine is for speaking.", "这台机器是用来说话的。", "wrong_language"),
+        ("zh zh-hant", "这台机器是用来说话的。", "这台机器是用来说话的。", "untranslated"),
+        ("zh-hant zh", "這台機器是用來說話的。", "這台機器是用來說話的。", "untranslated"),
+    ],
+)  # fmt: skip
+def test_bad_lines_are_not_let_through(languages: str, source: str, text: str, found: str) -> None:
+    assert found in check_line(source, text, Pair(*languages.split()))

@@ -56,3 +56,27 @@ def test_the_fewest_numbers_are_misplaced(order: list[int]) -> None:
 
     assert left == sorted(left)
     assert left
+
+
+@pytest.mark.parametrize(
+    ("answer", "texts"),
+    [
+        ("[1]. 甲\n[2] . . 乙", {1: "甲", 2: ". . 乙"}),
+        ("[1] 甲\n[2] 乙\nNote: I kept the year as it was.", {1: "甲", 2: "乙"}),
+        ("[1] 甲\n（注：保留原文）\n[2] 乙", {1: "甲", 2: "乙"}),
+        ("\u200f[1] نص\n\u200f[2] \u202bآخر", {1: "نص", 2: "آخر"}),
+        ("(1) a\n(2) b", {1: "a", 2: "b"}),
+        ("> [1] a\n> [2] b", {1: "a", 2: "b"}),
+        ("1. 3.5 Millionen\n2. 12:30 Uhr", {1: "3.5 Millionen", 2: "12:30 Uhr"}),
+        ("[1] a draft\n</think>\n[1] a\n[2] b", {1: "a", 2: "b"}),
+    ],
+)
+def test_habits_of_models_are_no_part_of_the_text(answer: str, texts: dict[int, str]) -> None:
+    assert read_numbered(answer, 2).texts == texts
+
+
+def test_for_a_single_line_no_number_is_needed() -> None:
+    assert read_numbered("你好，世界。\n\n以上是译文。", 1).texts == {1: "你好，世界。"}
+    assert read_numbered("你好，世界。", 2).texts == {}
+    assert read_numbered("3.5 Millionen", 1).texts == {1: "3.5 Millionen"}
+    assert read_numbered("你好，世", 1, truncated=True).texts == {}

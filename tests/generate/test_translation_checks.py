@@ -118,3 +118,11 @@ def misplaced(sources: Sequence[str], targets: Sequence[str], to: str) -> list[i
     text = "\n".join(numbered(targets))
     found = judge_text(request(sources, to), text, truncated=False)
     return [n for n, each in enumerate(found) if "misplaced" in each.checks]
+
+
+def test_the_arrow_of_our_prompts_is_no_part_of_a_line() -> None:
+    asked = request(["The lathe runs.", "→ File"])
+
+    found = judge_text(asked, "[1] → 车床转动。\n[2] → 文件", truncated=False)
+
+    assert [each.text for each in found] == ["车床转动。", "→ 文件"]

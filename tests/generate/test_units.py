@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.generate.units import has_other_units
 
@@ -24,6 +26,8 @@ from tasks.generate.units import has_other_units
         ("It has 5 members", "它有5名成员"),
         ("1 g of sugar, 1 l of water", "1 l de agua, 1 g de azúcar"),
         ("5 Mo de mémoire", "5 MB of memory"),
+        ("A room of 50 m²", "50平方米的房间"),
+        ("a disk of .5 MB", "0,5-MB-Platte"),
     ],
 )
 def test_a_unit_may_be_translated(source: str, text: str) -> None:
@@ -39,7 +43,27 @@ def test_a_unit_may_be_translated(source: str, text: str) -> None:
         ("Wait 5 min.", "等5秒。"),
         ("Heat it to 20 °C.", "Auf 20 °F erhitzen."),
         ("Take 5 mg.", "服用5克。"),
+        ("De\u00a05\u00a0Mo", "5 GB,5 GB"),
     ],
 )
 def test_a_unit_must_not_be_exchanged(source: str, text: str) -> None:
     assert has_other_units(source, text)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("piece", ["1", "1,", "1\u00a0", "1..", "a1", "5 M", "5-"])
+def test_a_looping_model_is_read_in_linear_time(piece: str) -> None:
+    text = piece * 3000
+
+    assert not any(has_other_units(text, text) for _ in range(50))
+
+
+NUMERIC = st.text(alphabet="0123456789.,- \u00a0mkgMBh°C℃秒分钟½²", max_size=40)
+
+
+@given(st.text() | NUMERIC, NUMERIC)
+def test_any_text_is_read(text: str, other: str) -> None:
+    has_other_units(text, other)
+    has_other_units(other, text)
+
+    assert not has_other_units(text, text)
