@@ -20,8 +20,7 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
 from tasks.land import land_summary, land_translation
-from tasks.land.documents import check_free
-from tasks.land.translations import Output, paths_beside, settled_terms
+from tasks.land.translations import Output, settled_terms
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, Segment, Source, Term
 from tasks.settings import Settings
@@ -114,19 +113,17 @@ class Translations:
     def plan(
         self, extracted: Extracted, spec: ModelSpec, prompts: PromptLibrary, settings: Settings
     ) -> TranslationPlan:
-        source, results = extracted.source, settings.results
+        given = self.options.given
+        source = replace(extracted.source, language=given or extracted.source.language)
+        segments, results = extracted.segments, settings.results
         by = made_by(model_identity(spec, settings), prompts)
-        if self.beside:
-            check_free(results, paths_beside(source.uri, self.options.to).values(), source.uri)
 
         def settled(document_id: str) -> list[Term]:
             if self.again:
                 return []
-            return settled_terms(results, source.uri, self.options.to, by, document_id)
+            return settled_terms(results, source, segments, self.options.to, by, document_id)
 
-        return TranslationPlan(
-            source, extracted.segments, spec, prompts, self.options, settings, settled
-        )
+        return TranslationPlan(source, segments, spec, prompts, self.options, settings, settled)
 
     def land(
         self,

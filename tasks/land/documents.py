@@ -7,15 +7,15 @@ bytes.
 
 from __future__ import annotations
 
+import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from tasks.errors import StorageError
-from tasks.land.files import write_atomically
+from tasks.land.files import storage_errors, write_atomically
 from tasks.land.rendering import render
-from tasks.land.tables import collect, to_frame, write_table
+from tasks.land.tables import collect, read_files, to_frame, write_table
 from tasks.land.view import summary_view
 from tasks.records import Document, Segment, Source
 
@@ -45,55 +45,73 @@ def land_summary(
     return land_files(results, document, files)
 
 
-def land_files(
-    results: Path,
-    document: Document,
-    files: Mapping[str, bytes],
-    elsewhere: Mapping[Path, bytes] | None = None,
-) -> Document:
-    """Write a document's files, by their names, and then its row.
+def land_files(results: Path, document: Document, files: Mapping[str, bytes]) -> Document:
+    """Write a document's files, by their names, and then its row; remove those of an earlier
+    landing that are not among them.
 
-    Args:
-        elsewhere: further files, by absolute path; see check_free.
+    What an earlier landing has put elsewhere stays among the paths for as long as it is there.
 
     Raises:
         StorageError: they can't be written.
     """
-    folder = results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}"
-    wanted = {(folder / name).absolute(): data for name, data in files.items()}
-    wanted |= elsewhere or {}
+    folder = (results / TABLE / f"{slug(document.title)}-{document.document_id[:8]}").absolute()
+    earlier = _earlier_paths(results, document.document_id)
+    wanted = {str(folder / name): data for name, data in files.items()}
     for path, data in wanted.items():
-        write_atomically(path, data)
-    landed = replace(document, paths=tuple(map(str, wanted)))
-    row = results / TABLE / f"{document.document_id}.parquet"
-    write_table(row, TABLE, to_frame(TABLE, [landed]))
+        write_atomically(Path(path), data)
+    for path in earlier:
+        if Path(path).parent == folder and path not in wanted:
+            _remove(Path(path))
+    elsewhere = [
+        path
+        for path in earlier
+        if not _is_in_results(path, document.document_id) and os.path.lexists(path)
+    ]
+    landed = replace(document, paths=(*wanted, *elsewhere))
+    write_row(results, landed)
     return landed
 
 
-def check_free(results: Path, paths: Iterable[Path], uri: str) -> None:
-    """Look whether files may be written outside of the results: nothing is replaced but what was
-    written there for the same source.
+def write_row(results: Path, document: Document) -> None:
+    """Write a document's row, in place of an earlier one.
 
     Raises:
-        StorageError: another file is there, or the table can't be read.
+        StorageError: it can't be written.
     """
-    ours = landed_paths(results)
-    for path in paths:
-        if path.exists() and ours.get(str(path)) != uri:
-            remedy = "Move it away, or let the translation stay in the results"
-            raise StorageError(str(path), "there is another file of that name", remedy)
+    write_table(_row(results, document.document_id), TABLE, to_frame(TABLE, [document]))
 
 
-def landed_paths(results: Path) -> dict[str, str]:
-    """Return the paths of all files that were written for documents, with their sources' uris.
+def landed_paths(results: Path) -> set[str]:
+    """Return the paths of all files that were written for documents.
 
     Raises:
-        StorageError: a table can't be read.
+        StorageError: the table can't be read.
     """
-    sources = collect(results, "sources", lambda rows: rows.select("source_id", "uri"))
-    rows = collect(results, TABLE, lambda rows: rows.select("source_id", "paths"))
-    found = rows.join(sources, on="source_id", how="left").select("paths", "uri")
-    return {path: uri or "" for paths, uri in found.iter_rows() for path in paths or ()}
+    rows = collect(results, TABLE, lambda rows: rows.select("paths"))
+    return {path for paths in rows["paths"] if paths is not None for path in paths}
+
+
+def _row(results: Path, document_id: str) -> Path:
+    return results / TABLE / f"{document_id}.parquet"
+
+
+def _earlier_paths(results: Path, document_id: str) -> list[str]:
+    try:
+        rows = read_files([_row(results, document_id)], TABLE, lambda rows: rows.select("paths"))
+    except FileNotFoundError:
+        return []
+    return [path for paths in rows["paths"] if paths is not None for path in paths]
+
+
+def _is_in_results(path: str, document_id: str) -> bool:
+    """Tell whether a file is among the results, wherever they were when it was written."""
+    folders = PurePath(path).parts[-3:-1]
+    return folders[:1] == (TABLE,) and folders[-1].endswith(document_id[:8])
+
+
+def _remove(path: Path) -> None:
+    with storage_errors(path):
+        path.unlink(missing_ok=True)
 
 
 def slug(title: str) -> str:

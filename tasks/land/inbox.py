@@ -6,24 +6,34 @@ Owns the table `inbox`, and which files are new by it. Does not know what is mad
 from __future__ import annotations
 
 import hashlib
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.land.documents import TABLE as DOCUMENTS
 from tasks.land.tables import collect, to_frame, to_records, write_table
 from tasks.records import InboxEntry
 
 TABLE = "inbox"
 _SETTLED_S = 60.0  # without a change: until then a file may still be copied
 
+Stamp = tuple[int, float, float]  # a file's size, and when it and its inode changed last
+
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that there is no row of."""
+    """A file that there is no row of, as it was when it was hashed."""
 
     path: Path
+    stamp: Stamp | None
     content: str
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether something else is there by now, or nothing."""
+        return _stamp(self.path) != self.stamp
 
 
 def new_files(
@@ -32,7 +42,7 @@ def new_files(
     """Return the files that are to be worked on, each content once, and those still being copied.
 
     Args:
-        again: take in also what failed before.
+        again: take in also what failed before, or has warnings.
 
     Raises:
         StorageError: the table can't be read.
@@ -40,20 +50,27 @@ def new_files(
     known = {
         entry.content
         for entry in to_records(collect(results, TABLE), InboxEntry)
-        if entry.language == language
-        and entry.final
-        and (entry.status != "failed" or (entry.made_by == made_by and not again))
+        if entry.language == language and _is_done(results, entry, made_by, again=again)
     }
     new: dict[str, NewFile] = {}
     unsettled = []
-    for path in paths:
-        before = _stamp(path)
-        content = _hash(path)
-        if before is None or before != _stamp(path) or not _is_settled(before):
+    for path in filter(_is_there, paths):
+        file = NewFile(path, _stamp(path), _hash(path))
+        if not _is_settled(file.stamp) or file.has_changed:
             unsettled.append(path)
-        elif content not in known:
-            new.setdefault(content, NewFile(path, content))
+        elif file.content not in known:
+            new.setdefault(file.content, file)
     return list(new.values()), unsettled
+
+
+def _is_done(results: Path, entry: InboxEntry, made_by: str, *, again: bool) -> bool:
+    if not entry.final or (again and entry.status != "ok"):
+        return False
+    if entry.status == "failed":
+        return entry.made_by == made_by
+    # A row of an older Lectern names no document.
+    name = f"{entry.document_id}.parquet"
+    return not entry.document_id or (results / DOCUMENTS / name).exists()
 
 
 def land_entry(results: Path, entry: InboxEntry) -> None:
@@ -69,23 +86,38 @@ def land_entry(results: Path, entry: InboxEntry) -> None:
 def _hash(path: Path) -> str:
     """Return the sha256 of a file; of its path, if it can't be read: reading it says why."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        if stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would never end
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return hashlib.sha256(bytes(path.absolute())).hexdigest()
+        pass
+    return hashlib.sha256(bytes(path.absolute())).hexdigest()
 
 
-def _stamp(path: Path) -> tuple[int, float, float] | None:
-    """Return by what a change is seen; None: the file has gone."""
+def _is_there(path: Path) -> bool:
+    """Tell whether there is anything of that name: a link that leads nowhere, for one."""
     try:
-        stat = path.stat()
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # it may be
+    return True
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """Return by what a change is seen; None: there is none to be had."""
+    try:
+        status = path.stat()
     except OSError:
         return None
-    return stat.st_size, stat.st_mtime, stat.st_ctime
+    return status.st_size, status.st_mtime, status.st_ctime
 
 
-def _is_settled(stamp: tuple[int, float, float]) -> bool:
+def _is_settled(stamp: Stamp | None) -> bool:
     """Tell whether nobody has written to it for a while; copying may set an old time of change, and
     never one of the inode."""
+    if stamp is None:
+        return True
     _, modified, changed = stamp
     return not 0 <= time.time() - max(modified, changed) < _SETTLED_S

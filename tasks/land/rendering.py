@@ -57,6 +57,11 @@ def _clock(seconds: float | None) -> str:
     return "–" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
+def css_of(*styles: str) -> str:
+    """Return style sheets, by their names, as one."""
+    return _style(styles)[0]
+
+
 @cache
 def _style(names: tuple[str, ...]) -> tuple[str, str]:
     css = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)

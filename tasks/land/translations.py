@@ -7,6 +7,7 @@ know how a translation is made.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,18 +18,19 @@ from typing import Literal
 
 import polars as pl
 
+from tasks.generate.languages import is_right_to_left, is_spaceless
+from tasks.land.beside import put_beside
 from tasks.land.books import epub_of
-from tasks.land.documents import check_free, land_files
+from tasks.land.documents import land_files
 from tasks.land.labels import Labels, labels
-from tasks.land.rendering import render
-from tasks.land.tables import collect, to_frame, to_records, write_table
+from tasks.land.rendering import css_of, render
+from tasks.land.tables import collect, read_files, to_frame, to_records, write_table
 from tasks.land.view import PageLink, incomplete_warnings
-from tasks.naming import file_name, is_url, link, model_name, path_of
+from tasks.naming import file_name, link, model_name
 from tasks.records import Document, GlossaryEntry, Segment, Source, Term, TranslatedLine
 
 Output = Literal["bilingual", "target"]
-_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "ur", "yi"})
-_SPACELESS = frozenset({"zh", "ja", "th"})
+_MOST_SEGMENTS = 0.5
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _DEEPEST = 6  # heading in HTML and Markdown
 
@@ -108,45 +110,53 @@ def land_translation(
         StorageError: they can't be written.
     """
     view = translation_view(source, document, segments, lines, output, note)
-    names = ("translation.md", "translation.html")
-    styles = ("summary.css", "translation.css")
-    files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
-    if book := epub_of(files["translation.html"], document.document_id):
-        files["translation.epub"] = book
-    if any(each.rendering for each in glossary):
-        files["glossary.csv"] = _csv(glossary)
+    to_read = _to_read(view, document.document_id)
+    terms = {"glossary.csv": _csv(glossary)} if any(each.rendering for each in glossary) else {}
     glossary = [replace(entry, settled_at=document.created_at) for entry in glossary]
     # These first: a document in the table has its lines and its glossary in theirs.
     for table, rows in (("lines", lines), ("glossary", glossary)):
         write_table(
             results / table / f"{document.document_id}.parquet", table, to_frame(table, rows)
         )
-    elsewhere = {}
-    if beside:
-        places = paths_beside(source.uri, document.language)
-        elsewhere = {path: files[name] for name, path in places.items() if name in files}
-        check_free(results, elsewhere, source.uri)
-    return land_files(results, document, files, elsewhere)
+    landed = land_files(results, document, to_read | terms)
+    return put_beside(results, source, landed, to_read) if beside else landed
 
 
-def paths_beside(uri: str, language: str) -> dict[str, Path]:
-    """Return the paths of a translation's files beside its source, by their names among the
-    results; what comes from a URL has no place of its own."""
-    if is_url(uri):
-        return {}
-    place = path_of(uri)
-    return {
-        name: place.with_name(f"{place.stem}.{language}{Path(name).suffix}")
-        for name in ("translation.md", "translation.html", "translation.epub")
-    }
+def _to_read(view: TranslationView, document_id: str) -> dict[str, bytes]:
+    """Return the files for readers, by their names."""
+    styles = ("summary.css", "translation.css")
+    names = ("translation.md", "translation.html")
+    files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
+    book = epub_of(
+        render("translation.epub.html.jinja", view=view),
+        document_id,
+        css_of("translation.epub.css"),
+        split_level=_split_level(view.blocks),
+        right_to_left=view.direction == "rtl",
+    )
+    return files | ({"translation.epub": book} if book else {})
 
 
-def settled_terms(results: Path, uri: str, to: str, made_by: str, document_id: str) -> list[Term]:
-    """Return the glossary that a translation takes over: of the last other one of what stands, or
-    stood, at a place. One that is made again has the same as before; what it had asked for itself,
-    it finds in the ledger.
+def _split_level(blocks: Sequence[Block]) -> int:
+    """Return the level of chapters: the highest that there are several headings of."""
+    levels = Counter(block.level for block in blocks if block.level)
+    return min((level for level, n in levels.items() if n > 1), default=2)
+
+
+def settled_terms(
+    results: Path,
+    source: Source,
+    segments: Sequence[Segment],
+    to: str,
+    made_by: str,
+    document_id: str,
+) -> list[Term]:
+    """Return the glossary that a translation takes over: of the last other one of an earlier state
+    of the source, which stood at the same place and has most of its segments. One that is made
+    again has the same as before; what it had asked for itself, it finds in the ledger.
 
     Args:
+        source: with the language that it is translated from.
         made_by: as of a GlossaryEntry; what another model proposed is not taken over.
 
     Raises:
@@ -154,7 +164,10 @@ def settled_terms(results: Path, uri: str, to: str, made_by: str, document_id: s
     """
 
     def query(rows: pl.LazyFrame) -> pl.LazyFrame:
-        return rows.filter(pl.col("origin") != "user", uri=uri, to=to, made_by=made_by)
+        return rows.filter(
+            pl.col("origin") != "user",
+            uri=source.uri, language=source.language, to=to, made_by=made_by,
+        )  # fmt: skip
 
     entries = to_records(collect(results, "glossary", query), GlossaryEntry)
     if own := [each for each in entries if each.document_id == document_id]:
@@ -162,7 +175,19 @@ def settled_terms(results: Path, uri: str, to: str, made_by: str, document_id: s
     else:
         newest = max(entries, key=lambda each: each.settled_at or _LONG_AGO, default=None)
         taken = [each for each in entries if newest and each.document_id == newest.document_id]
+        if newest and not _is_earlier_state(results, newest.source_id, segments):
+            return []
     return [Term(each.term, each.rendering) for each in taken]
+
+
+def _is_earlier_state(results: Path, source_id: str, segments: Sequence[Segment]) -> bool:
+    """Tell whether a source has most of these segments; not if what was read of it is gone."""
+    path = results / "segments" / f"{source_id}.parquet"
+    if not path.exists():
+        return False
+    now = {segment.text for segment in segments}
+    shared = now.intersection(read_files([path], "segments")["text"])
+    return len(shared) >= _MOST_SEGMENTS * len(now)
 
 
 def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
@@ -172,7 +197,7 @@ def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
     writer.writerow(("source", "target", "note"))
     settled = (each for each in glossary if each.rendering)
     writer.writerows((each.term, each.rendering, each.note) for each in settled)
-    return text.getvalue().encode()
+    return text.getvalue().encode("utf-8-sig")  # else Excel takes it for GBK
 
 
 def translation_view(
@@ -251,9 +276,9 @@ def _reasons(line: TranslatedLine, words: Labels) -> str:
 
 
 def _direction(language: str) -> str:
-    return "rtl" if language.split("-")[0] in _RIGHT_TO_LEFT else "ltr"
+    return "rtl" if is_right_to_left(language) else "ltr"
 
 
 def _between(language: str) -> str:
     """Return what stands between sentences."""
-    return "" if language.split("-")[0] in _SPACELESS else " "
+    return "" if is_spaceless(language) else " "

@@ -136,7 +136,7 @@ def incomplete_warnings(source: Source, words: Labels) -> list[str]:
     if source.pages_without_text:
         return [words.no_text.format(words.join(ranges(source.pages_without_text)))]
     if source.status != "ok" and source.error:
-        return [words.incomplete.format(source.error)]
+        return [words.incomplete.format(source.error.removeprefix(f"{source.uri}: "))]
     return []
 
 

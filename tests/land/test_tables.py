@@ -88,7 +88,7 @@ def test_columns_of_version_3() -> None:
         },
         "inbox": {
             **dict.fromkeys(("content", "made_by", "language", "uri", "status", "error"), text),
-            **{"final": pl.Boolean(), "ended_at": pl.Datetime("us", "UTC")},
+            **{"final": pl.Boolean(), "document_id": text, "ended_at": pl.Datetime("us", "UTC")},
         },
     }
 

@@ -3,101 +3,30 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import zipfile
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import pytest
+from support.translated import LINES, SEGMENTS, document, entry, line, segment, source
 
-from tasks.errors import StorageError
 from tasks.extract import Extracted
-from tasks.generate.glossary import read_glossary
+from tasks.generate.glossary_file import read_glossary
 from tasks.land import land_source, read_table
 from tasks.land.translations import land_translation, settled_terms
-from tasks.records import (
-    Coverage,
-    Document,
-    GlossaryEntry,
-    Segment,
-    Source,
-    Term,
-    TranslatedLine,
-)
-
-HOSTILE = 'a <script>alert(1)</script> [x](javascript:alert(1)) &amp; `c` *b* _i_ | # "q"'
-ID = "5" * 64
-BOOK = "/books/a (b).pdf"
-
-
-def segment(n: int, text: str, page: int, paragraph: int, **changes: Any) -> Segment:
-    plain = Segment(
-        source_id=ID, n=n, text=text, kind="sentence", page=page, page_label=f"L{page}",
-        paragraph=paragraph, heading_path=("Tools",),
-    )  # fmt: skip
-    return replace(plain, **changes)
-
-
-SEGMENTS = (
-    segment(1, "Tools", 2, 1, kind="heading"),
-    segment(2, "The drill runs.", 2, 2),
-    segment(3, "It costs 40 euros.", 2, 2),
-    segment(4, HOSTILE, 4, 3),
-    segment(5, "$ make install", 4, 4),
-)
-TEXTS = ("工具", "钻机在运转。", "它值钱。", "原样", "$ make install")
-
-
-def line(n: int, text: str, status: Any = "ok", reason: str = "", key: str = "k") -> TranslatedLine:
-    return TranslatedLine(
-        document_id="d" * 64, source_id=ID, n=n, text=text, status=status, reason=reason, key=key
-    )
-
-
-LINES = (
-    line(1, "工具"),
-    line(2, "钻机在运转。", "repaired"),
-    line(3, "它值钱。", "failed", "figures"),
-    line(4, HOSTILE, "kept", "untranslated, wrong_language"),
-    line(5, "$ make install", "kept", "code", ""),
-)
-
-
-def document(language: str = "zh") -> Document:
-    return Document(
-        document_id="d" * 64, source_id=ID, kind="translation", language=language, length="",
-        model="demo", title="Tools", sections=(),
-        coverage=Coverage(ok=1, repaired=1, kept=2, failed=1),
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    )  # fmt: skip
-
-
-def source(uri: str = BOOK) -> Source:
-    return Source(
-        source_id=ID, uri=uri, title="Tools", language="en", n_pages=4, n_segments=len(SEGMENTS)
-    )
-
-
-def entry(term: str, rendering: str, **changes: Any) -> GlossaryEntry:
-    plain = GlossaryEntry(
-        document_id="d" * 64, source_id=ID, uri=BOOK, language="en", to="zh",
-        term=term, rendering=rendering, note="", origin="found", count=3, made_by="m",
-    )  # fmt: skip
-    return replace(plain, **changes)
+from tasks.records import GlossaryEntry, Source, Term
 
 
 def land(
-    results: Path, *, output: Any = "bilingual", language: str = "zh", uri: str = BOOK,
-    glossary: Sequence[GlossaryEntry] = (), beside: bool = False,
+    results: Path, *, output: Any = "bilingual", language: str = "zh",
+    glossary: Sequence[GlossaryEntry] = (),
 ) -> dict[str, Path]:  # fmt: skip
     """Return the files by their names."""
     landed = land_translation(
-        results, source(uri), document(language), SEGMENTS, LINES, glossary, output, beside=beside
+        results, source(), document(language), SEGMENTS, LINES, glossary, output
     )
     return {Path(path).name: Path(path) for path in landed.paths}
 
@@ -162,8 +91,9 @@ def test_a_glossary_is_a_file_that_the_next_run_takes(tmp_path: Path) -> None:
     entries = [entry("drill, hand", "手钻", note="old", origin="user"), entry("bench", "工作台")]
     files = land(tmp_path, glossary=entries)
 
-    with files["glossary.csv"].open(encoding="utf-8") as file:
+    with files["glossary.csv"].open(encoding="utf-8-sig") as file:
         assert next(csv.reader(file)) == ["source", "target", "note"]
+    assert files["glossary.csv"].read_bytes().startswith(BOM_UTF8)  # or Excel takes it for GBK
     assert read_glossary(files["glossary.csv"]) == (
         Term("drill, hand", "手钻", "old"),
         Term("bench", "工作台"),
@@ -171,52 +101,35 @@ def test_a_glossary_is_a_file_that_the_next_run_takes(tmp_path: Path) -> None:
 
 
 def test_what_was_found_stays_for_the_next_state_of_the_source(tmp_path: Path) -> None:
-    """In the same place, language and model; of several translations the newest."""
-    assert settled_terms(tmp_path, BOOK, "zh", "m", "e" * 64) == []
+    """In the same place, languages and model; of several translations the newest."""
+
+    here = source()
+
+    def settled(key: str, of: Source = here, to: str = "zh", made_by: str = "m") -> list[Term]:
+        return settled_terms(tmp_path, of, SEGMENTS[1:], to, made_by, key * 64)
+
+    assert settled("e") == []
+    land_source(tmp_path, Extracted(source(), SEGMENTS))
     land(tmp_path, glossary=[entry("drill", "钻机"), entry("x", "y", origin="user")])
 
-    assert settled_terms(tmp_path, BOOK, "zh", "m", "e" * 64) == [Term("drill", "钻机")]
-    assert settled_terms(tmp_path, BOOK, "zh", "m", document().document_id) == []
-    for other in (("/b.pdf", "zh", "m"), (BOOK, "de", "m"), (BOOK, "zh", "n")):
-        assert settled_terms(tmp_path, *other, "e" * 64) == []
+    assert settled("e") == [Term("drill", "钻机")]
+    assert settled("d") == []
+    assert settled("e", to="de") == settled("e", made_by="n") == []
+    assert settled("e", source("/b.pdf")) == settled("e", replace(source(), language="fr")) == []
 
     newer = replace(document(), document_id="e" * 64, created_at=datetime.now(UTC))
     taken = entry("drill", "电钻", document_id="e" * 64, origin="settled")
     land_translation(tmp_path, source(), newer, SEGMENTS, LINES, [taken], "target")
-    for document_id in ("e" * 64, "f" * 64):
-        assert settled_terms(tmp_path, BOOK, "zh", "m", document_id) == [Term("drill", "电钻")]
+    for key in "ef":
+        assert settled(key) == [Term("drill", "电钻")]
 
 
-def test_beside_the_source_nobody_elses_file_is_replaced(tmp_path: Path) -> None:
-    uri = str(tmp_path / "book.pdf")
-    results = tmp_path / "results"
-    mine = tmp_path / "book.zh.md"
-    mine.write_text("my own")
-    with pytest.raises(StorageError, match="another file of that name"):
-        land(results, uri=uri, beside=True)
-    assert mine.read_text() == "my own"
-    mine.unlink()
+def test_another_document_in_the_place_of_one_takes_over_nothing(tmp_path: Path) -> None:
+    land_source(tmp_path, Extracted(source(), SEGMENTS))
+    land(tmp_path, glossary=[entry("drill", "钻机")])
+    other = [replace(each, text=f"Else {each.n}.") for each in SEGMENTS[1:]]
 
-    assert {"book.zh.md", "book.zh.html", "translation.md"} <= land(
-        results, uri=uri, beside=True
-    ).keys()
-    land_source(results, Extracted(source(uri), SEGMENTS))
-    files = land(results, uri=uri, beside=True, output="target")
-    assert files["book.zh.html"].read_bytes() == files["translation.html"].read_bytes()
-    assert "book.zh.md" not in land(results, uri="https://example.org/book.pdf", beside=True)
-
-
-@pytest.mark.skipif(shutil.which("pandoc") is None, reason="needs pandoc: make debian")
-def test_a_book_is_one_that_readers_open(tmp_path: Path) -> None:
-    data = land(tmp_path)["translation.epub"].read_bytes()
-
-    with zipfile.ZipFile(BytesIO(data)) as book:
-        assert book.testzip() is None
-        assert book.read("mimetype") == b"application/epub+zip"
-        pages = b"".join(book.read(name) for name in book.namelist() if name.endswith(".xhtml"))
-    assert "钻机在运转。" in pages.decode()
-    assert b"<script" not in pages
-    assert data == land(tmp_path / "again")["translation.epub"].read_bytes()
+    assert settled_terms(tmp_path, source(), [*other, SEGMENTS[0]], "zh", "m", "e" * 64) == []
 
 
 def test_a_listing_stands_there_once_as_it_is(tmp_path: Path) -> None:
