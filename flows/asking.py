@@ -74,8 +74,10 @@ class Asker:
         record: Callable[[Generation], None],
         context: RunContext,
         on_done: Callable[[Generation], None],
-    ) -> None:
-        """Return when every request has an answer, or a failure, on record.
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> list[Generation]:
+        """Return when every request has an answer, or a failure, on record, but for those that are
+        not begun since `go_on` says no; see tasks.generate.ask.
 
         Raises:
             InferenceError, ModelError: the model can't be asked at all.
@@ -85,7 +87,7 @@ class Asker:
             self._answered.set()
             on_done(generation)
 
-        self._run(
+        return self._run(
             ask(
                 requests,
                 self._connected(),
@@ -94,6 +96,7 @@ class Asker:
                 context=context,
                 seats=self._seats,
                 on_done=done,
+                go_on=go_on,
             )
         )
 

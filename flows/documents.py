@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from flows.artifacts import CancelledRun, RunPage
 from flows.asking import Asker
 from flows.in_use import a_run
-from flows.intake import Intake
+from flows.intake import Intake, Taken
 from flows.job import Job, prompt_library
 from flows.making import Making
 from flows.progress import Progress, Watcher, watcher
@@ -30,16 +30,22 @@ from flows.rounds import Future, Outcome, Reading, Rounds
 from flows.run_tables import accounted_for, of_translations
 from flows.words import Words
 from tasks.errors import PipelineError
+from tasks.extract import EXTRACTOR_VERSION, ocr
 from tasks.generate.budget import model_identity
 from tasks.generate.prompts import PromptLibrary
 from tasks.land import statistics
+from tasks.naming import as_path
 from tasks.pool.models import absolute_name
 from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.tuning import tuning_for
 from tasks.records import OcrMode, Request
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
-_NOTHING_NEW = "Nothing new."
+# The settings by which a document can be read and asked about, or not.
+_LIMITS = {
+    *("pdf_memory_mb", "pdf_seconds", "ocr", "ocr_languages", "ocr_seconds"),
+    *("max_prompt_tokens", "pool_n_ctx"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,19 +73,19 @@ def make_documents(
     config = settings()
     with RunPage(str(flow_run.id), watcher.get()) as page:
         try:
-            taken = intake()
-            if taken.is_empty(config):
-                return Completed(message=_NOTHING_NEW)
+            given = intake()
+            if given.is_empty(config):
+                return Completed(message=Taken([]).nothing)
             made = making(config)
             name = absolute_name(parameters.model or config.model, PROJECT_ROOT)
             spec = load_spec(name, config, page.fetched)
             page.note(spec.note)
-            folder = PROJECT_ROOT / parameters.prompt_dir if parameters.prompt_dir else None
-            prompts = prompt_library(config, folder)
-            uris = taken.uris(config, _made_by(made, spec, prompts, config), made.language)
-            if not uris:
-                return Completed(message=_NOTHING_NEW)
-            progress = Progress(len(uris))
+            own = parameters.prompt_dir
+            prompts = prompt_library(config, as_path(own, PROJECT_ROOT) if own else None)
+            taken = given.take(config, _made_by(made, spec, prompts, config), made.language)
+            if not taken.uris:
+                return Completed(message=taken.nothing)
+            progress = Progress(len(taken.uris))
             # Of all batches together, and of one: as many again wait as are answered.
             at_once = 2 * tuning_for(config, spec.identity).n_seq_max
             password = parameters.password
@@ -95,15 +101,16 @@ def make_documents(
                     ocr=parameters.ocr,
                     prompts=prompts,
                     flow_run_id=page.flow_run_id,
+                    go_on=given.go_on,
                 )
                 with job:
                     rounds = Rounds(
-                        uris,
+                        taken.uris,
                         _TaskRuns(job),
                         progress,
                         _Noted(page, taken),
                         batch=at_once,
-                        go_on=taken.go_on,
+                        go_on=given.go_on,
                     )
                     outcomes = rounds.run()
         except PipelineError as error:
@@ -111,25 +118,28 @@ def make_documents(
         except (CancelledRun, KeyboardInterrupt, TerminationSignal):
             return Cancelled(message="Cancelled. Start it again: what is done is not asked anew.")
         page.end(outcomes, statistics(config.results, page.flow_run_id))
-        return _state(outcomes, made.words, len(rounds.left))
+        return _state(outcomes, made.words, len(rounds.left) + taken.n_copied)
 
 
 def _made_by(making: Making, spec: ModelSpec, prompts: PromptLibrary, settings: Settings) -> str:
-    """Return the hash of what determines a document besides its source."""
+    """Return the hash of what determines a document besides its source, and whether it can be made:
+    following a failure's remedy changes it."""
     hashes = [prompts.hash(name) for name in making.prompts]
-    work = [model_identity(spec, settings), *hashes, repr(making)]
+    asking = [model_identity(spec, settings), *hashes, repr(making)]
+    limits = settings.model_dump(mode="json", include=_LIMITS)
+    work = [*asking, EXTRACTOR_VERSION, ocr.means(), limits]
     return hashlib.sha256(json.dumps(work).encode()).hexdigest()
 
 
 class _Noted(Watcher):
-    """The run's page, and the intake, which hears of each source as it ends."""
+    """The run's page, and what was taken in, which hears of each source as it ends."""
 
-    def __init__(self, page: RunPage, intake: Intake) -> None:
+    def __init__(self, page: RunPage, taken: Taken) -> None:
         self.show = page.show  # type: ignore[method-assign]
-        self._page, self._intake = page, intake
+        self._page, self._taken = page, taken
 
     def ended(self, outcome: Outcome) -> None:
-        self._intake.ended(outcome)
+        self._taken.ended(outcome)
         self._page.ended(outcome)
 
 

@@ -6,9 +6,10 @@ Two kinds: what the user names, and what is new in an inbox. Knows nothing of Pr
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -27,15 +28,36 @@ INBOX = PROJECT_ROOT / "data" / "inbox"  # it is made where it is not
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What a run takes in.
+
+    Attributes:
+        n_copied: files that are still being copied, and left for the next time.
+        ended: hears of each source as it ends.
+    """
+
+    uris: Sequence[str]
+    n_copied: int = 0
+    ended: Callable[[Outcome], None] = lambda outcome: None
+
+    @property
+    def nothing(self) -> str:
+        """What to say of it where there are no sources."""
+        if not self.n_copied:
+            return "Nothing new."
+        files = "1 file is" if self.n_copied == 1 else f"{self.n_copied} files are"
+        return f"Nothing new; {files} still being copied: left for the next time."
+
+
 class Intake(Protocol):
     """One of the two.
 
-    `uris` is told what determines the documents (see tasks.records.InboxEntry) and their language.
+    `take` is told what determines the documents (see tasks.records.InboxEntry) and their language.
     """
 
     def is_empty(self, settings: Settings) -> bool: ...  # before any model is looked for
-    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]: ...
-    def ended(self, outcome: Outcome) -> None: ...
+    def take(self, settings: Settings, made_by: str, language: str) -> Taken: ...
     @property
     def go_on(self) -> Callable[[], bool] | None: ...  # None: there is no end
 
@@ -49,82 +71,97 @@ class Named:
     def is_empty(self, settings: Settings) -> bool:
         return False
 
-    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]:
+    def take(self, settings: Settings, made_by: str, language: str) -> Taken:
         written = landed_paths(settings.results)
         uris = find_sources(self.sources, PROJECT_ROOT, settings.results, written)
         if not uris:
             what = ", ".join(self.sources) or "sources"
             raise SourceError(what, "no document is there", "Name documents")
-        return uris
-
-    def ended(self, outcome: Outcome) -> None:
-        """Note nothing."""
+        return Taken(uris)
 
     @property
     def go_on(self) -> None:
         return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Inbox:
     """What is new in a folder, by content, until a stated hour.
 
     Args:
         until: when the last piece of work is begun; None: never.
-        again: take in also what failed before.
+        again: take in also what failed before, or has warnings.
     """
 
     folder: Path
     until: datetime | None = None
     again: bool = False
     now: Callable[[], datetime] = lambda: datetime.now().astimezone()
-    _files: dict[str, NewFile] = field(default_factory=dict, init=False)
-    _made_by: str = field(default="", init=False)
-    _language: str = field(default="", init=False)
-    _results: Path = field(default=Path(), init=False)
 
     def is_empty(self, settings: Settings) -> bool:
-        if self.folder == INBOX:
-            INBOX.mkdir(parents=True, exist_ok=True)
-        if not self.folder.is_dir():
+        folder = str(self.folder)
+        try:
+            if self.folder == INBOX:
+                INBOX.mkdir(parents=True, exist_ok=True)
+            next(self.folder.iterdir(), None)
+        except FileNotFoundError as error:
             remedy = "Make it, or name another"
-            raise SourceError(str(self.folder), "there is no such folder", remedy)
+            raise SourceError(folder, "there is no such folder", remedy) from error
+        except OSError as error:
+            remedy = "Check its permissions, or name another folder"
+            raise SourceError(folder, f"can't be read ({error.strerror})", remedy) from error
         return next(documents_below(self.folder, settings.results), None) is None
 
-    def uris(self, settings: Settings, made_by: str, language: str) -> list[str]:
-        self._made_by, self._language, self._results = made_by, language, settings.results
-        written = landed_paths(settings.results)
-        below = documents_below(self.folder, settings.results)
+    def take(self, settings: Settings, made_by: str, language: str) -> Taken:
+        results = settings.results
+        written = landed_paths(results)
+        below = documents_below(self.folder, results)
         paths = [path for path in below if str(path.absolute()) not in written]
-        new, unsettled = new_files(settings.results, paths, made_by, language, again=self.again)
+        new, unsettled = new_files(results, paths, made_by, language, again=self.again)
         for path in unsettled:
             log.warning("%s: still being written; it is left for the next time", path)
-        self._files = {uri_of(each.path.absolute()): each for each in new}
-        return list(self._files)
-
-    def ended(self, outcome: Outcome) -> None:
-        file = self._files.get(outcome.uri)
-        if file is None:
-            return
-        status: SourceStatus = "partial" if outcome.warnings else "ok"
-        land_entry(
-            self._results,
-            InboxEntry(
-                content=file.content,
-                made_by=self._made_by,
-                language=self._language,
-                uri=outcome.uri,
-                status="failed" if outcome.failed else status,
-                error=outcome.error,
-                final=not outcome.transient,
-                ended_at=datetime.now(UTC),
-            ),
-        )
+        files = {uri_of(each.path.absolute()): each for each in new}
+        ended = partial(_note, results, files, made_by, language)
+        return Taken(list(files), len(unsettled), ended)
 
     @property
     def go_on(self) -> Callable[[], bool] | None:
         until = self.until
         return (lambda: self.now() < until) if until else None
+
+
+def _note(
+    results: Path, files: Mapping[str, NewFile], made_by: str, language: str, outcome: Outcome
+) -> None:
+    """Write what became of a file, unless it is another one by now: that one is new."""
+    file = files[outcome.uri]
+    if file.has_changed:
+        return
+    status: SourceStatus = "partial" if outcome.warnings else "ok"
+    land_entry(
+        results,
+        InboxEntry(
+            content=file.content,
+            made_by=made_by,
+            language=language,
+            uri=outcome.uri,
+            status="failed" if outcome.failed else status,
+            error=outcome.error,
+            # A folder that can't be read is told each time: nobody knows what is in it by now.
+            final=not outcome.transient and not file.path.is_dir(),
+            document_id=outcome.document.document_id if outcome.document else "",
+            ended_at=datetime.now(UTC),
+        ),
+    )
+
+
+def begun_last(planned: datetime, now: datetime) -> datetime:
+    """Return when a daily run begins that was planned for some day: on the latest day so far."""
+    here = now.astimezone().replace(tzinfo=None)
+    clock = planned.astimezone().time()
+    today = datetime.combine(here.date(), clock)
+    latest = today if today <= here else today - timedelta(days=1)
+    return max(planned, latest.astimezone())
 
 
 def next_time(clock: str, after: datetime) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from flows.claims import Claims
 from flows.making import Making
 from flows.progress import Progress
 from flows.rounds import Plan, Reading
-from tasks.errors import StorageError
+from tasks.errors import PipelineError, StorageError
 from tasks.extract import extract, ocr
 from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
@@ -43,6 +43,8 @@ class Job:
     Args:
         making: what is made of each document.
         again: ask everything anew, whatever the ledger holds of earlier runs.
+        go_on: asked before anything that takes long; once it says no, it is not begun, and what is
+            being read is left half read.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Job:
         ocr: OcrMode | None = None,
         prompts: PromptLibrary | None = None,
         flow_run_id: str = "",
+        go_on: Callable[[], bool] | None = None,
     ) -> None:
+        self._is_time_left = go_on or (lambda: True)
         self._settings, self._spec, self._making = settings, spec, making
         self._asker, self._progress = asker, progress
         self._again, self._password, self._flow_run_id = again, password, flow_run_id
@@ -85,7 +89,12 @@ class Job:
         land_source(self._settings.results, replace(extracted, source=source))
         if source.status == "failed":
             return Reading(source, None)
-        wanted = self._making.plan(extracted, self._spec, self._prompts, self._settings)
+        try:
+            wanted = self._making.plan(extracted, self._spec, self._prompts, self._settings)
+        except PipelineError as error:
+            failed = replace(source, error=str(error), remedy=error.remedy)
+            land_source(self._settings.results, replace(extracted, source=failed))
+            raise
         return Reading(source, wanted, extracted.segments)
 
     def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
@@ -97,7 +106,7 @@ class Job:
 
     def _go_on(self) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""
-        if self._over.is_set():
+        if self._over.is_set() or not self._is_time_left():
             raise CancelledError
 
     def claim(self, plan: Plan) -> bool:
@@ -105,10 +114,11 @@ class Job:
         return self._claims.take(plan.document_id)
 
     def ask(self, requests: Sequence[Request], task_run_id: str = "") -> None:
-        """Put a batch to the model; every answer is in the ledger when this returns."""
+        """Put a batch to the model; every answer is in the ledger when this returns, but for what
+        there was no time for."""
         keys = {request.key for request in requests}
         earlier = {} if self._again else self._ledger.rows(keys)
-        self._asker.ask(
+        rows = self._asker.ask(
             [replace(each, earlier=tuple(earlier.get(each.key, ()))) for each in requests],
             self._spec.name,
             self._ledger.record,
@@ -119,8 +129,9 @@ class Job:
                 quantization=self._spec.quantization,
             ),
             self._progress.answered,
+            self._is_time_left,
         )
-        self._asked |= keys
+        self._asked |= {row.key for row in rows}
 
     def best(self, keys: Collection[str]) -> dict[str, Generation]:
         """Return, for the keys that need no further call in this run, the rows that count."""

@@ -13,6 +13,7 @@ import logging
 import queue
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -150,8 +151,8 @@ class Rounds:
         watcher: hears of each source as it ends, and sees the progress about once a second,
             both in the thread that calls `run`.
         batch: the least number of requests in a batch, as long as there are that many.
-        go_on: asked before anything is begun; once it says no, what is under way is the last, and
-            that is never much.
+        go_on: asked before anything is begun; once it says no, what is under way is the last. The
+            work looks at it too: of a batch it begins nothing more.
     """
 
     def __init__(
@@ -203,9 +204,12 @@ class Rounds:
         left += [(order, uri) for twins in self._twins.values() for order, uri, _ in twins]
         return [uri for _, uri in sorted(left)]
 
+    def _is_over(self) -> bool:
+        return self._go_on is not None and not self._go_on()
+
     def _start_work(self) -> bool:
         """Hand out what can be started; return whether anything is under way."""
-        if self._go_on and not self._go_on():
+        if self._is_over():
             return bool(self._reading or self._asking)
         self._take_up()
         while self._may_read():
@@ -263,6 +267,9 @@ class Rounds:
         self._progress.read()
         try:
             reading: Reading = future.result()
+        except CancelledError:  # there was no time left for it
+            self._unread.appendleft((order, uri))
+            return
         except PipelineError as error:
             self._end(order, _failed(uri, error))
             return
@@ -287,6 +294,8 @@ class Rounds:
         touched: dict[_Open, None] = {}  # in order, each once
         for each in batch:
             key = each.request.key
+            if key not in rows and self._is_over():
+                continue  # it was not begun any more
             for document in self._waiting.pop(key, []):
                 document.done.update({key: rows[key]} if key in rows else {})
                 document.outstanding.discard(key)

@@ -44,6 +44,7 @@ _SPACED = re.compile(r"\S(?:.*\S)?")  # what lies between the blanks at both end
 _UNBROKEN = "\ue000"  # for a space that stays
 _PLACES = 8  # that are named
 _OTHER_MODEL = "Try another model"
+_AGAIN = "Run it again: what has no answer is asked for"
 _LARGER_BUDGET = "Raise LECTERN_MAX_PROMPT_TOKENS"
 
 
@@ -186,7 +187,8 @@ def _failures(outcome: Outcome) -> Iterator[Row]:
         else:
             yield _failure(_flaw(flaw), _OTHER_MODEL)
     for (kind, reason), flaws in lines.items():
-        yield _failure(_lines(kind, reason, flaws), _OTHER_MODEL)
+        remedy = _AGAIN if reason == "no_answer" else _OTHER_MODEL
+        yield _failure(_lines(kind, reason, flaws), remedy)
     if n_cut:
         yield _failure(f"{n_cut} of the merges saw only a part of the notes", _LARGER_BUDGET)
 
@@ -205,7 +207,7 @@ def _lines(kind: str, reason: str, flaws: Sequence[Flaw]) -> str:
     shown = ", ".join(places[:_PLACES]) + (" …" if len(places) > _PLACES else "")
     unit = flaws[0].unit + ("s" if len(places) > 1 else "")
     what = "kept in the source's language" if kind == "line_kept" else "doubtful"
-    return f"{_count(len(flaws))} {what}, {unit} {shown} ({reason})"
+    return f"{_count(len(flaws))} {what}, {unit} {shown} ({reason.replace('_', ' ')})"
 
 
 def _count(n: int) -> str:

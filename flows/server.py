@@ -323,6 +323,10 @@ def server_environment(settings: Settings, port: int, auth: str, *, alone: bool)
         # Its own pages, and no other's.
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{ui},http://localhost:{port}",
         "PREFECT_UI_API_URL": f"{ui}/api",
+        # In Prefect's home: in memory, a server that is started again would cancel the inbox's run.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         # Not the one to begin with: the new UI asks an analytics service for its configuration,

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations`: Prefect reads the flow's signature to make its form.
 
+from datetime import datetime
 from typing import Any, Literal
 
 from prefect import flow
@@ -10,9 +11,10 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.documents import Parameters, make_documents
-from flows.intake import Inbox, next_time
+from flows.intake import Inbox, begun_last, next_time
 from flows.rounds import WORKERS
 from flows.translating import Wanted
+from tasks.naming import as_path
 from tasks.records import TranslationMode
 from tasks.settings import PROJECT_ROOT
 
@@ -45,18 +47,19 @@ def translate_inbox(
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
         mode: parallel, all at once; sequential tells each part the translation before it.
-        again: Try again what has failed before.
+        again: Try again what has failed before or has warnings, asking only what has no good
+            answer; `lectern translate FILE --again` asks everything anew.
         prompt_dir: A folder whose prompt files replace the project's.
     """
 
     def intake() -> Inbox:
-        # A run that is late has less time, or none.
-        planned = flow_run.scheduled_start_time.astimezone()
-        deadline = next_time(until, planned) if until else None
-        return Inbox(PROJECT_ROOT / folder, until=deadline, again=again)
+        # A run that is late has less time, or none; by days, that of tonight, which it stands for.
+        begun = begun_last(flow_run.scheduled_start_time, datetime.now().astimezone())
+        deadline = next_time(until, begun) if until else None
+        return Inbox(as_path(folder, PROJECT_ROOT), until=deadline, again=again)
 
     return make_documents(
-        Parameters(model, again, prompt_dir=prompt_dir),
+        Parameters(model, prompt_dir=prompt_dir),
         Wanted(to, source_language, glossary, output, mode).translations,
         intake,
     )

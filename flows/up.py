@@ -16,11 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import psutil
 from filelock import FileLock, Timeout
@@ -347,13 +347,23 @@ def _quietly(end: Callable[[], None]) -> None:
         return
 
 
-def _timezone() -> str:
+def local_zone() -> str:
     """Return the name of this machine's time zone, in which schedules are meant."""
     try:
-        return get_localzone_name() or "UTC"
+        name = get_localzone_name() or "UTC"
+        named = datetime.now(ZoneInfo(name)).utcoffset()
     except ZoneInfoNotFoundError as error:
         log.warning("schedules are in UTC: %s", error)
         return "UTC"
+    here = datetime.now().astimezone().utcoffset() or timedelta()
+    if here == named:
+        return name
+    # TZ is no name but a rule, as in CST-8.
+    hours, rest = divmod(here, timedelta(hours=1))
+    if not rest:
+        return f"Etc/GMT{-hours:+d}"  # whose signs are POSIX's
+    log.warning("schedules are in %s: set TZ to the name of a zone, such as Asia/Kolkata", name)
+    return name
 
 
 def deploy(
@@ -367,7 +377,7 @@ def deploy(
     log = log_file(settings, "deploy")
     command = ["prefect", "--no-prompt", "deploy", "--all",
                "--prefect-file", str(Path("deployments") / "prefect.yaml")]  # fmt: skip
-    child = start_child(command, {**environment, "TZ": _timezone()}, log)
+    child = start_child(command, {**environment, "TZ": local_zone()}, log)
     try:
         status = child.wait(patience_s)
     except subprocess.TimeoutExpired:

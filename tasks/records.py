@@ -381,8 +381,9 @@ class InboxEntry:
     Attributes:
         content: hex sha256 of the file.
         made_by: hex sha256 of what it was translated with: the model, the prompts, the options.
-            What failed is new with another of these.
+            What failed is new with another of these, and where it is read in another way.
         language: of the translation; with another, every file is new.
+        document_id: of the translation; once that is gone, the file is new. May be empty.
         status: as of a source; partial: with warnings.
         final: whether it is done with; not where what went wrong may be gone by the next run.
         ended_at: UTC.
@@ -395,6 +396,7 @@ class InboxEntry:
     status: SourceStatus
     error: str = ""
     final: bool = True
+    document_id: str = ""
     ended_at: datetime | None = None
 
 

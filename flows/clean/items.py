@@ -23,6 +23,7 @@ class Kind(StrEnum):
     documents = "documents"
     sources = "sources"
     generations = "generations"
+    inbox = "inbox"
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,12 @@ def _generations(settings: Settings) -> Iterator[Item]:
             yield from item(str(path), [path])
 
 
+def _inbox(settings: Settings) -> Iterator[Item]:
+    for path in entries(settings.results.resolve() / "inbox"):
+        if _ROW.fullmatch(path.name):
+            yield from item(str(path), [path])
+
+
 def _cache(settings: Settings) -> Iterator[Item]:
     home = settings.home.resolve()
     for name in ("vocab", "identities", "cache"):
@@ -171,10 +177,14 @@ KINDS: Mapping[Kind, About] = {
         "they are fetched again when used", frozenset({User.run, User.pool}),
     ),
     Kind.documents: About(
-        _documents, "finished documents", "the documents; made again from the ledger, unasked"
+        _documents, "finished documents",
+        "the documents; made again from the ledger, unasked (the inbox's the next night)",
     ),
     Kind.sources: About(_sources, "what was read of the sources", "they are read again when used"),
     Kind.generations: About(
         _generations, "the ledger: every answer of the model", "the answers are asked for again"
+    ),
+    Kind.inbox: About(
+        _inbox, "what became of the inbox's files", "what still lies there is new once more"
     ),
 }  # fmt: skip

@@ -97,6 +97,7 @@ def _version(file: BinaryIO) -> tuple[int, int]:
 def _not_a_file(path: Path, uri: str, mode: int) -> SourceError:
     if not stat.S_ISDIR(mode):
         return SourceError(uri, "is not a file", "Name a document, or a folder that holds some")
+    next(path.iterdir(), None)  # or what it holds could not be told
     if any(documents_below(path)):
         return SourceError(uri, "is a folder", "Name a document in it")
     return SourceError(uri, "is a folder that holds no document", "Name another one")

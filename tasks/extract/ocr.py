@@ -161,6 +161,12 @@ def recognise(
     return Recognition(parts, identity, obstacle, remedy, frozenset(lacking))
 
 
+def means() -> str:
+    """Return what text can be recognised by: the program and its languages; "" by none."""
+    programs = _programs()
+    return f"{programs.engine} {sorted(programs.languages)}" if programs else ""
+
+
 def part_path(folder: Path, pages: Sequence[int]) -> Path:
     """Return where the text of these pages is kept: the name says which they are."""
     return folder / f"{'-'.join(map(str, pages))}.pdf"

@@ -185,7 +185,8 @@ def _counted(pages: IO[bytes]) -> int:
 
 def _read(result: IO[bytes]) -> dict[str, Any] | None:
     """Return the child's answer, None if it died before it had one."""
-    data = os.pread(result.fileno(), _MAX_RESULT, 0)
+    size = min(os.fstat(result.fileno()).st_size, _MAX_RESULT)
+    data = os.pread(result.fileno(), size, 0)
     try:
         answer = json.loads(data)
     except ValueError:

@@ -9,6 +9,8 @@ from pathlib import Path
 from tasks.extract.formats import SUFFIXES
 from tasks.naming import as_uri, is_url, path_of, uri_of
 
+_NOT_DOCUMENTS = (".", "~$")  # hidden ones, and Word's locks
+
 
 def find_sources(
     items: Sequence[str], base: Path, results: Path | None = None, written: Container[str] = ()
@@ -16,8 +18,8 @@ def find_sources(
     """Return the uris of all documents, each once, in order.
 
     A folder means the documents in it and below it, sorted; hidden ones and what Lectern has
-    written are left out. A path that does not exist, or a folder without documents, stays in
-    the list, so that its failure is recorded.
+    written are left out. A path that does not exist, a folder without documents, or one that
+    can't be read stays in the list, so that its failure is recorded.
 
     Args:
         base: the folder from which relative paths count.
@@ -35,8 +37,9 @@ def find_sources(
 
 
 def documents_below(folder: Path, results: Path | None = None) -> Iterator[Path]:
-    """Walk a folder in order; those that can't be read are passed over, as what is none is."""
-    for parent, folders, files in os.walk(folder):
+    """Yield the documents in and below a folder, in order, and then folders that can't be read."""
+    errors: list[OSError] = []
+    for parent, folders, files in os.walk(folder, onerror=errors.append):
         here = Path(parent)
         folders[:] = sorted(
             name
@@ -46,5 +49,10 @@ def documents_below(folder: Path, results: Path | None = None) -> Iterator[Path]
             and not (results and (here / name).absolute() == results)
         )
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(_NOT_DOCUMENTS):
                 yield here / name
+    yield from (Path(each.filename) for each in errors if _is_unreadable(each))
+
+
+def _is_unreadable(error: OSError) -> bool:
+    return not isinstance(error, FileNotFoundError | NotADirectoryError)

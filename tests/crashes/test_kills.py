@@ -1,7 +1,8 @@
 """kill -9 of anything, at any moment, then the same again: as if nothing had happened.
 
 `LECTERN_SOAK=1 pytest -m soak tests/crashes` kills each target 50 times (LECTERN_SOAK_KILLS: so
-often) in summaries, and everything as often in translations; `make test` once, and three times.
+often) in summaries, and in translations the flow, the pool's worker and everything; `make test`
+kills each once in summaries, and everything three times in translations.
 What fails is told at the end, with the seed and the number of the run:
 LECTERN_SOAK_SEED repeats the moments, LECTERN_SOAK_FROM begins with that run.
 """
@@ -30,6 +31,7 @@ from flows.stopping import STOPPED
 SOAK = bool(os.environ.get("LECTERN_SOAK"))
 KILLS = int(os.environ.get("LECTERN_SOAK_KILLS") or (50 if SOAK else 1))
 CAMPAIGNS = [*(("summarize", target, KILLS) for target in TARGETS),
+             *(("translate", target, KILLS) for target in ("flow", "pool-worker") if SOAK),
              ("translate", "everything", max(KILLS, 3))]  # fmt: skip
 # Elsewhere the same moments every time, as near as a machine's pace allows.
 SEED = int(os.environ.get("LECTERN_SOAK_SEED") or (random.randrange(10**6) if SOAK else 1))
@@ -53,6 +55,7 @@ class Undisturbed:
     """What a run comes to that nobody kills."""
 
     tables: dict[str, pl.DataFrame]
+    files: dict[str, bytes]
     asked: int
     duration_s: float
 
@@ -96,16 +99,30 @@ def undisturbed(place: World) -> Callable[[str], Undisturbed]:
         place.forget()
         began = time.monotonic()
         assert start(place, "command").went_well(place)
-        return Undisturbed(place.tables(), len(place.answered), time.monotonic() - began)
+        duration_s = time.monotonic() - began
+        return Undisturbed(place.tables(), place.files(), len(place.answered), duration_s)
 
     return of
+
+
+def test_a_translation_to_kill_in_has_a_glossary_and_all_rungs(
+    undisturbed: Callable[[str], Undisturbed],
+) -> None:
+    """So that a kill may fall between any two of them."""
+    made = undisturbed("translate")
+    assert "布林赫斯特" in made.tables["glossary"]["rendering"].to_list()
+    assert set(made.tables["generations"]["level"]) == {0, 1, 2, 3}
+    assert set(made.tables["lines"]["status"]) == {"ok", "repaired", "kept"}
+    names = [Path(path).name for path in made.files]
+    assert (names.count("translation.md"), names.count("glossary.csv")) == (2, 1)
 
 
 @pytest.mark.parametrize(("task", "target", "kills"), CAMPAIGNS)
 def test_after_a_kill_the_same_again_ends_as_if_it_had_not_been(
     task: str, target: str, kills: int, place: World, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
-    """Tables equal an undisturbed run's; nothing finished is asked twice; nothing is left over."""
+    """Tables and files equal an undisturbed run's; nothing finished is asked twice; nothing is left
+    over."""
     expected = undisturbed(task)
     place.task = task
     failures: list[str] = []
@@ -139,6 +156,9 @@ def _disturb(place: World, each: Disturbed, undisturbed: Undisturbed) -> int:
     after = place.tables()
     for name, expected in undisturbed.tables.items():
         assert lasting(after[name]).equals(lasting(expected)), name
+    files = place.files()
+    assert files.keys() == undisturbed.files.keys()
+    assert [name for name in files if files[name] != undisturbed.files[name]] == []
     for rows in kept:
         assert after["generations"].join(rows, on=["key", "attempt"], how="semi").equals(rows)
     assert 0 <= asked_again <= (0 if each.target in KEPT else IN_FLIGHT * len(kept))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+from support.forbidden import forbid
 from support.pdfs import drawn, paragraph
 
 from tasks.extract import extract, find_sources
@@ -12,8 +14,10 @@ from tasks.settings import Settings
 
 
 def test_folders_give_their_documents_in_order(tmp_path: Path) -> None:
-    """Below it as well, whatever the case of the suffix; hidden ones and results left out."""
-    for name in ("b.pdf", "a/2.PDF", "a/1.epub", ".x/no.pdf", ".no.pdf", "n.txt", "no.py"):
+    """Below it as well, whatever the case of the suffix; hidden ones, the locks of programs that
+    write, and results left out."""
+    locks = ("a/~$1.docx", "a/.~lock.1.docx#")
+    for name in ("b.pdf", "a/2.PDF", "a/1.epub", ".x/no.pdf", ".no.pdf", "n.txt", "no.py", *locks):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "data/results").mkdir(parents=True)
@@ -53,6 +57,23 @@ def test_a_folder_without_documents_stays(tmp_path: Path) -> None:
     found = find_sources(["a.pdf", "empty"], tmp_path)
 
     assert [str(tmp_path / "a.pdf"), str(tmp_path / "empty")] == found
+
+
+def test_folders_that_cannot_be_read_stay(
+    tmp_path: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that is named, and those below one: reading them says why, and the others go on."""
+    for name in ("a.pdf", "closed/b.pdf", "open/c.pdf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    closed = str(tmp_path / "closed")
+    forbid(monkeypatch, tmp_path / "closed")
+
+    assert [str(tmp_path / "a.pdf"), str(tmp_path / "open/c.pdf"), closed] == find_sources(
+        ["."], tmp_path
+    )
+    assert [closed] == find_sources(["closed"], tmp_path)
+    assert "can't be read (Permission denied)" in extract(closed, config).source.error
 
 
 def test_a_name_that_is_no_utf_8_is_carried_as_text(tmp_path: Path, config: Settings) -> None:

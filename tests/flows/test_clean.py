@@ -21,12 +21,14 @@ from flows.server import RunningServer
 from tasks.errors import PipelineError
 from tasks.extract import Extracted
 from tasks.land import Ledger, land_source, land_summary, land_translation, write_index
+from tasks.land.inbox import land_entry
 from tasks.pool.lifecycle import PoolFiles, hold_lock
 from tasks.records import (
     Coverage,
     Document,
     Generation,
     GlossaryEntry,
+    InboxEntry,
     Segment,
     Source,
     TranslatedLine,
@@ -188,6 +190,18 @@ def test_only_models_from_the_hub_are_models(
     assert sorted(path.name for path in hub.iterdir()) == ["datasets--d", "models--c--torch"]
     assert other.exists()
     assert dataset.exists()
+
+
+def test_the_rows_of_the_inbox_go_by_themselves(config: Settings) -> None:
+    """What still lies there is then new once more."""
+    entry = InboxEntry(content="c", made_by="m", language="zh", uri="/a.txt", status="failed")
+    land_entry(config.results, entry)
+    foreign = _write(config.results / "inbox" / "mine.csv")
+    _clean(config, Kind.documents, Kind.sources)
+    assert len(find(config, [Kind.inbox], 0)[Kind.inbox]) == 1
+    _clean(config, Kind.inbox)
+
+    assert list((config.results / "inbox").iterdir()) == [foreign]
 
 
 def test_nothing_goes_that_is_in_use(config: Settings) -> None:

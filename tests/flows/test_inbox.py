@@ -8,17 +8,24 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from support.flow_runs import translate_inbox
+from support.forbidden import forbid
+from support.pdfs import raw
 from support.scripted_server import ScriptedServer
 from support.tiny_model import write_tiny_model
 
-from flows.intake import next_time
+from flows.clean.items import Kind
+from flows.clean.removal import find, remove
+from flows.intake import Inbox, begun_last, next_time
+from flows.rounds import Outcome
 from tasks.errors import SourceError
 from tasks.land.inbox import new_files
-from tasks.settings import Settings, settings
+from tasks.records import Source
+from tasks.settings import PROJECT_ROOT, Settings, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -101,12 +108,173 @@ def test_a_file_that_is_still_copied_is_left_for_the_next_time(
     os.utime(path, (past, past))
     paths = [path, tmp_path / "gone.txt"]
 
-    assert new_files(tmp_path / "results", paths, "m", "zh") == ([], paths)
+    assert new_files(tmp_path / "results", paths, "m", "zh") == ([], [path])
     later = time.time() + 61
     monkeypatch.setattr("tasks.land.inbox.time.time", lambda: later)
     new, unsettled = new_files(tmp_path / "results", paths, "m", "zh")
     assert [each.path for each in new] == [path]
-    assert unsettled == paths[1:]
+    assert unsettled == []
+
+
+def test_a_run_says_that_files_are_still_copied(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is nothing else, and where there is."""
+    inbox = tmp_path / "inbox"
+    write(inbox / "a.txt", note(1))
+    state, _ = translate_inbox(tiny_model, inbox)
+    expected = "Nothing new; 1 file is still being copied: left for the next time."
+    assert (state.name, state.message) == ("Completed", expected)
+
+    time.sleep(0.2)
+    now = write(inbox / "b.txt", note(2)).stat().st_mtime
+    monkeypatch.setattr("tasks.land.inbox._SETTLED_S", 0.1)
+    monkeypatch.setattr("tasks.land.inbox.time", SimpleNamespace(time=lambda: now))
+    state, outcomes = translate_inbox(tiny_model, inbox)
+    assert set(outcomes) == {"a.txt"}
+    assert "1 left for the next time" in str(state.message)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_file_that_is_renamed_or_replaced_meanwhile_is_new_the_next_time(
+    config: Settings, tmp_path: Path
+) -> None:
+    """Whatever came of the one that was there when the run began."""
+    inbox = Inbox(tmp_path / "inbox")
+    paths = [write(inbox.folder / f"{n}.txt", note(n)) for n in range(3)]
+    taken = inbox.take(config, "m", "zh")
+    renamed = paths[0].rename(inbox.folder / "new.txt")
+    write(paths[1], note(7))
+    for path, error in zip(paths, ("does not exist", "", "is damaged"), strict=True):
+        source = Source(source_id="s", uri=str(path))
+        taken.ended(Outcome(str(path), source, error=error, twin="" if error else "other"))
+
+    assert inbox.take(config, "m", "zh").uris == [str(paths[1]), str(renamed)]
+    assert pl.read_parquet(config.results / "inbox" / "*.parquet")["uri"].to_list() == [
+        str(paths[2])
+    ]
+
+
+@pytest.mark.usefixtures("settled")
+@pytest.mark.timeout(60)
+def test_what_is_no_file_fails_with_its_reason(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once; a folder that can't be read each time, for what is in it may be new."""
+    inbox = tmp_path / "inbox"
+    (inbox / "closed").mkdir(parents=True)
+    os.mkfifo(inbox / "pipe.pdf")
+    (inbox / "device.pdf").symlink_to("/dev/zero")
+    (inbox / "nowhere.pdf").symlink_to(tmp_path / "nowhere")
+    forbid(monkeypatch, inbox / "closed")
+    state, outcomes = translate_inbox(tiny_model, inbox)
+
+    assert state.is_failed()
+    assert {name: each.error.split(": ")[1].split(".")[0] for name, each in outcomes.items()} == {
+        "pipe.pdf": "is not a file",
+        "device.pdf": "is not a file",
+        "nowhere.pdf": "does not exist",
+        "closed": "can't be read (Permission denied)",
+    }
+    assert set(translate_inbox(tiny_model, inbox)[1]) == {"closed"}
+
+
+def test_an_inbox_that_cannot_be_read_or_made_is_a_failure(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And never "Nothing new"."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    forbid(monkeypatch, inbox)
+    state, _ = translate_inbox(tiny_model, inbox)
+    assert state.is_failed()
+    assert "can't be read (Permission denied). Check its permissions" in str(state.message)
+
+    unmade = write(tmp_path / "file", "") / "inbox"
+    monkeypatch.setattr("flows.intake.INBOX", unmade)
+    state, _ = translate_inbox(tiny_model, unmade)
+    assert state.is_failed()
+    assert "Not a directory" in str(state.message)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_tilde_is_the_home(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the folder, of the glossary and of the prompts."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "inbox" / "a.txt", note(1))
+    write(tmp_path / "terms.csv", "library,藏书楼\n")
+    prompt = (PROJECT_ROOT / "prompts" / "translate.toml").read_text(encoding="utf-8")
+    own = prompt.replace("user = '''\n", "user = '''\nHear!\n")
+    write(tmp_path / "own" / "translate.toml", own)
+    state, outcomes = translate_inbox(
+        tiny_model, Path("~/inbox"), glossary="~/terms.csv", prompt_dir="~/own"
+    )
+
+    assert set(outcomes) == {"a.txt"}, state
+    asked = [entry.prompt for entry in server.log]
+    assert any("Hear!" in each and "藏书楼" in each for each in asked)
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_translation_that_is_gone_is_made_again_unasked(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path
+) -> None:
+    inbox = tmp_path / "inbox"
+    write(inbox / "a.txt", note(1))
+    translate_inbox(tiny_model, inbox)
+    asked = len(server.log)
+    assert translate_inbox(tiny_model, inbox)[1] == {}
+    remove(settings(), find(settings(), [Kind.documents], 0), 0)
+    _, outcomes = translate_inbox(tiny_model, inbox)
+
+    assert set(outcomes) == {"a.txt"}
+    assert len(server.log) == asked
+    document = outcomes["a.txt"].document
+    assert document is not None
+    assert Path(document.paths[0]).is_file()
+
+
+@pytest.mark.usefixtures("settled")
+def test_again_takes_what_is_not_good_and_asks_nothing_twice(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Here a document with a page that shows something and has no text."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    text = b"BT /F1 10 Tf 60 700 Td (The library lends its tools to all who ask.) Tj ET"
+    (inbox / "partial.pdf").write_bytes(raw([text, b"60 60 400 400 re f"]))
+    write(inbox / "good.txt", note(1))
+    _, outcomes = translate_inbox(tiny_model, inbox)
+    assert outcomes["partial.pdf"].warnings
+    asked = len(server.log)
+    assert translate_inbox(tiny_model, inbox)[1] == {}
+
+    assert set(translate_inbox(tiny_model, inbox, again=True)[1]) == {"partial.pdf"}
+    assert len(server.log) == asked
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_failed_is_tried_again_when_it_can_be_read_in_another_way(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its remedy says: with more memory, by programs that were missing."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "broken.pdf").write_bytes(b"%PDF-1.7\nnothing that could be read")
+    write(inbox / "good.txt", note(1))
+    translate_inbox(tiny_model, inbox)
+    assert translate_inbox(tiny_model, inbox)[1] == {}
+
+    monkeypatch.setenv("LECTERN_PDF_MEMORY_MB", "4096")
+    settings.cache_clear()
+    assert set(translate_inbox(tiny_model, inbox)[1]) == {"broken.pdf"}
+    monkeypatch.setattr("tasks.extract.ocr.means", lambda: "tesseract 9 ['chi_sim']")
+    assert set(translate_inbox(tiny_model, inbox)[1]) == {"broken.pdf"}
+    monkeypatch.setattr("flows.documents.EXTRACTOR_VERSION", "x")
+    assert set(translate_inbox(tiny_model, inbox)[1]) == {"broken.pdf"}
+    assert translate_inbox(tiny_model, inbox)[1] == {}
 
 
 @pytest.mark.usefixtures("settled")
@@ -180,6 +348,23 @@ def test_many_files_with_some_bad_ones_end_in_one_run_with_warnings(
     asked = len(server.log)
     assert translate_inbox(tiny_model, inbox)[1] == {}
     assert len(server.log) == asked
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2026-11-20 01:00", "2026-11-20 07:00"),  # in time
+        ("2026-11-20 14:00", "2026-11-20 07:00"),  # late, and over
+        ("2026-11-23 01:05", "2026-11-23 07:00"),  # tonight's, which it keeps from beginning
+        ("2026-11-23 00:55", "2026-11-22 07:00"),
+        ("2026-11-19 23:00", "2026-11-20 07:00"),  # early
+    ],
+)
+def test_a_run_that_is_days_late_stands_for_tonights(now: str, expected: str) -> None:
+    planned = datetime.fromisoformat("2026-11-20 01:00").astimezone()
+    begun = begun_last(planned, datetime.fromisoformat(now).astimezone())
+
+    assert next_time("07:00", begun) == datetime.fromisoformat(expected).astimezone()
 
 
 def test_the_next_time_of_a_clock_may_be_tomorrow() -> None:

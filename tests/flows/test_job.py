@@ -38,10 +38,13 @@ class FakeAsker:
         self.rows = rows
         self.asked: list[Request] = []
 
-    def ask(self, requests: Sequence[Request], model: str, record: Any, *_: Any) -> None:
+    def ask(
+        self, requests: Sequence[Request], model: str, record: Any, *_: Any
+    ) -> list[Generation]:
         self.asked += requests
         for each in self.rows:
             record(each)
+        return list(self.rows)
 
 
 def job(results: Path, *rows: Generation, again: bool = False) -> tuple[Job, FakeAsker]:

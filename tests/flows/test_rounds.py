@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -365,3 +366,32 @@ def test_task_runs_are_named_in_a_line(name: str, shown: str) -> None:
     run(work)
 
     assert [label for label, _ in work.batches] == [f"summarize {shown} 1-2", f"merge {shown} 1"]
+
+
+def test_after_the_hour_nothing_is_begun_and_nothing_lost() -> None:
+    over = threading.Event()
+
+    class Work(FakeWork):
+        def answer(self, requests: Sequence[Request]) -> None:
+            super().answer([] if over.is_set() else requests[:2])
+            over.set()
+
+        def reading(self, uri: str) -> Reading:
+            if uri == "c":  # a long one
+                over.wait(20)
+                raise CancelledError
+            return super().reading(uri)
+
+    work = Work({"a": 5, "b": 1, "c": 1, "d": 1})
+    rounds = Rounds(
+        list(work.chunks), work, Progress(4), Watcher(), batch=4, go_on=lambda: not over.is_set()
+    )
+
+    assert rounds.run() == []
+    assert rounds.left == ["a", "b", "c", "d"]
+
+    later = FakeWork(work.chunks)
+    later.ledger = dict(work.ledger)
+    assert [each.failed for each in run(later)] == [False] * 4
+    assert not set(later.asked) & set(work.ledger)
+    assert work.ledger

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from support.project import Project, Up, copy_project
 from support.scripted_server import ScriptedServer
 from support.tiny_model import write_tiny_model
 
-from flows.server import RunningServer
+from flows.server import RunningServer, read_connection
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +29,9 @@ def project(
     root = tmp_path_factory.mktemp("project")
     model = write_tiny_model(root / "tiny.gguf")
     with ScriptedServer() as server:
-        yield copy_project(root, prefect_server, LECTERN_MODEL=model, LECTERN_POOL_URL=server.url)
+        yield copy_project(
+            root, prefect_server, LECTERN_MODEL=model, LECTERN_POOL_URL=server.url, TZ="CST-8"
+        )
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +66,38 @@ def test_the_bare_name_runs_the_deployment(project: Project, up: Up) -> None:
     documents = pl.read_parquet(project.root / "data" / "results" / "documents" / "*.parquet")
     assert documents["title"].len() == 1
     assert all(Path(path).is_file() for path in documents["paths"][0])
+
+
+def test_schedules_are_in_the_machines_time(project: Project, up: Up) -> None:
+    """Also where TZ is a rule, which no schedule can hold."""
+    from prefect.client.orchestration import SyncPrefectClient  # late: it reads its settings once
+
+    address = read_connection(project.root / "prefect.toml")
+    assert address is not None
+    with SyncPrefectClient(address.url, auth_string=address.auth) as client:
+        deployment = client.read_deployment_by_name("translate-inbox/translate-inbox")
+
+    assert [each.schedule.timezone for each in deployment.schedules] == ["Etc/GMT-8"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "expected"),
+    [
+        ("Asia/Shanghai", "Asia/Shanghai"),
+        ("CST-8", "Etc/GMT-8"),
+        ("XST+7", "Etc/GMT+7"),
+        ("IST-5:30", ""),
+    ],
+)
+def test_the_time_zone_has_a_name(zone: str, expected: str) -> None:
+    """A rule is the zone of its hours; of half ones there is none, which is told."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from flows.up import local_zone; print(local_zone())"],
+        env=os.environ | {"TZ": zone}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.startswith(expected)
+    assert ("set TZ to the name of a zone" in done.stderr) is (not expected)
 
 
 def test_prefects_own_form_works_beside_it(project: Project, up: Up) -> None:

@@ -7,12 +7,13 @@ business; what must hold afterwards is the tests'.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ import polars.selectors as cs
 import psutil
 from filelock import FileLock
 from support.project import Project, Up, copy_project
+from support.scripted_server import Rule
 
 from flows.server import RunningServer, ServerAddress, read_connection
 from tasks.land import read_table
@@ -69,6 +71,14 @@ SOURCES = {
     "translate": [str(_SAMPLES / f"{name}.pdf") for name in ("two-columns-en", "handbook-en")],
 }
 PATIENCE_S = 150.0
+# Of translations: a name is rendered, one chunk takes two rungs, and another all.
+RULES = (
+    Rule("say", match="现在写出译法", text="[1] 布林赫斯特"),
+    Rule("mistake", match="章节：The Price of a Short Line", text="drop", seed=0),
+    Rule("mistake", match="章节：Care > Cleaning", text="garbage", seed=0),
+    Rule("mistake", match="章节：Care > Cleaning", text="truncate", seed=1),
+    Rule("mistake", match="章节：Care > Cleaning", text="empty", seed=2),
+)
 _ASK_EVERY_S = 0.5  # the server, which has the same cores as those who work
 _MARK = "CRASHING_WORLD"
 _WORKER = "from support.scripted_worker import main\n\nmain()\n"
@@ -131,6 +141,11 @@ class World:
             name: read_table(self.results, name).collect().sort(keys)
             for name, keys in TABLES.items()
         }
+
+    def files(self) -> dict[str, bytes]:
+        """Return what the finished documents' files hold, by their places."""
+        paths = [Path(path) for row in self.tables()["documents"]["paths"] for path in row]
+        return {str(path.relative_to(self.results)): path.read_bytes() for path in paths}
 
     def start_up(self) -> None:
         """Start `lectern up` once more; the one before has ended."""
@@ -292,7 +307,8 @@ def world(root: Path, server: RunningServer, model: Path, delay_s: float) -> Ite
     mark = uuid4().hex
     project = copy_project(
         root, server, LECTERN_MODEL=model, LECTERN_POOL_N_SEQ_MAX=2, SCRIPTED_DELAY=delay_s,
-        SCRIPTED_LOG=root / "asked.log", **{_MARK: mark},
+        SCRIPTED_LOG=root / "asked.log",
+        SCRIPTED_RULES=json.dumps([asdict(rule) for rule in RULES]), **{_MARK: mark},
     )  # fmt: skip
     (root / "tasks" / "pool" / "worker.py").write_text(_WORKER)
     project.environment["PYTHONPATH"] = os.pathsep.join([str(root), str(PROJECT_ROOT / "tests")])

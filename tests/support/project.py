@@ -80,13 +80,13 @@ def copy_project(root: Path, server: RunningServer, **environment: object) -> Pr
     for name in ("models", "samples"):
         (root / "data" / name).symlink_to(PROJECT_ROOT / "data" / name)
     shutil.copy(PROJECT_ROOT / "data" / "samples" / "two-columns-en.pdf", root / "paper.pdf")
-    _copy_database(server, root / ".lectern" / "prefect")
+    copy_database(server, root / ".lectern" / "prefect")
     outer = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "LECTERN"))}
     own = {"PYTHONPATH": str(root), "COLUMNS": "200"} | {k: str(v) for k, v in environment.items()}
     return Project(root, outer | own)
 
 
-def _copy_database(server: RunningServer, home: Path) -> None:
+def copy_database(server: RunningServer, home: Path) -> None:
     """Spare the second server what takes a first one longest: its migrations."""
     home.mkdir(parents=True)
     source = server.log.parent.parent / "prefect" / "prefect.db"

@@ -296,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif rule.do == "not_json":
             self._send(200, None)
         else:
-            text, reason = _answer(entry.prompt, rule)
+            text, reason = answer_with(rule, entry.prompt)
             self._send(200, _completion(entry, text, reason, bool(body.get("logprobs"))))
 
     def _send(self, status: int, content: Any) -> None:
@@ -315,7 +315,7 @@ def _error(message: str, code: str = "scripted") -> Json:
     return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
 
 
-def _answer(prompt: str, rule: Rule) -> tuple[str, str]:
+def answer_with(rule: Rule, prompt: str) -> tuple[str, str]:
     """Return the text that a rule asks for, and the finish reason."""
     good = answer_by_rule(prompt)
     if rule.do == "mistake":

@@ -2,20 +2,23 @@
 
 It stands in the place of `tasks.pool.worker` in a copy of the project, behind the real front and
 supervisor, with the tiny model, whose tokens are bytes. One request at a time, SCRIPTED_DELAY
-seconds each; each answer is a line in the file SCRIPTED_LOG before it is given.
+seconds each; each answer is a line in the file SCRIPTED_LOG before it is given. SCRIPTED_RULES has
+rules of the scripted server, by prompt and seed: how often they have taken, no worker knows.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
-from support.scripted_server import answer_by_rule
+from support.scripted_server import Entry, Rule, answer_with
 from support.tiny_model import EOG
 
 from tasks.pool.protocol import (
@@ -36,14 +39,19 @@ def send(event: Event) -> None:
     sys.stdout.buffer.flush()
 
 
-def answer(request: EngineRequest) -> Done:
+def answer(request: EngineRequest, rules: Sequence[Rule]) -> Done:
     text = bytes(token for token in request.prompt if token < EOG and token < 256).decode()
-    said = answer_by_rule(text)
+    entry = Entry(
+        n=0, key="", model="", prompt=text, temperature=request.temperature,
+        frequency_penalty=request.frequency_penalty, seed=request.seed,
+        max_tokens=request.max_tokens, run=request.run, did="", open=1,
+    )  # fmt: skip
+    said, reason = answer_with(next((rule for rule in rules if rule.takes(entry)), Rule()), text)
     return Done(
         id=request.id,
         text=said,
         logprobs=[],
-        finish_reason="stop",
+        finish_reason=reason,
         prompt_tokens=len(request.prompt),
         cached_tokens=0,
         completion_tokens=len(said.encode()),
@@ -68,6 +76,7 @@ def main() -> None:
         return
     config = decode(line)
     delay, log = float(os.environ["SCRIPTED_DELAY"]), Path(os.environ["SCRIPTED_LOG"])
+    rules = [Rule(**rule) for rule in json.loads(os.environ["SCRIPTED_RULES"])]
     orders: SimpleQueue[Order] = SimpleQueue()
     cancelled: set[int] = set()
     threading.Thread(target=read, args=(orders, cancelled), daemon=True).start()
@@ -80,7 +89,7 @@ def main() -> None:
         time.sleep(delay)
         with log.open("a") as file:
             file.write(hashlib.sha256(repr(order.prompt).encode()).hexdigest() + "\n")
-        send(answer(order))
+        send(answer(order, rules))
 
 
 if __name__ == "__main__":

@@ -372,7 +372,8 @@ def test_the_run_says_that_every_segment_is_accounted_for(
     sees(ui, re.compile("segments accounted for"))
     open_tab(ui, "Artifacts")
     ui.get_by_text(re.compile("^coverage")).first.click()
-    sees(ui, re.compile("10 of 10 segments accounted for"), "repaired")
+    ui.locator(".p-table").get_by_text("repaired").first.wait_for()
+    sees(ui, re.compile("10 of 10 segments accounted for"))
     shot(ui, "coverage-of-a-translation")
 
 
