@@ -79,7 +79,8 @@ _FLOOR_LETTERS = 200  # below this, identification is often wrong
 _SURE = 0.95
 _OWN_SHARE = 0.3  # names and programs keep their letters
 _NAME_LETTERS, _HEADING_LETTERS = 8, 20
-_ENGLISH_SHARE = 0.6
+_LISTED = ("en", "de", "fr", "es", "it", "pt", "nl")  # with lists of words
+_LEAST_WORDS, _MOST_SHARE = 3, 0.6
 _CLOSE = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs"}, {"ms", "id"},
           {"es", "gl", "ca", "pt"}, {"af", "nl"})  # fmt: skip
 
@@ -188,7 +189,8 @@ def is_already_in(text: str, source: str, target: str) -> bool:
         return False  # their letters do not tell them apart
     if there in _SCRIPTS:
         return _SCRIPTS[there].fullmatch(letters) is not None and _may_be(letters, there)
-    return there == "en" and here in _SCRIPTS and _is_english(text, letters)
+    is_latin = there == "en" and here in _SCRIPTS and _LATIN.fullmatch(letters) is not None
+    return is_latin and not _is_of_another(text)
 
 
 def _may_be(letters: str, language: str) -> bool:
@@ -199,11 +201,13 @@ def _may_be(letters: str, language: str) -> bool:
     return language != "ja" or has_kana or len(letters) < _NAME_LETTERS
 
 
-def _is_english(text: str, letters: str) -> bool:
-    """Tell whether a text in Latin letters has no words, but names, that English has not."""
+def _is_of_another(text: str) -> bool:
+    """Tell whether a text in Latin letters is in another language than English: most of its words
+    are known there, and more than in English. Names of programs are known nowhere."""
     words = [word for word in _LATIN.findall(text) if word.islower()]
-    known = sum(count(word, "en") > 0 for word in words)
-    return _LATIN.fullmatch(letters) is not None and known >= _ENGLISH_SHARE * len(words)
+    known = {each: sum(count(word, each) > 0 for word in words) for each in _LISTED}
+    most = max(known.values())
+    return len(words) >= _LEAST_WORDS and most > max(known["en"], _MOST_SHARE * len(words))
 
 
 def is_in(text: str, language: str) -> bool:

@@ -16,7 +16,7 @@ from tasks.generate.lines import without_thinking
 
 _START = r"^\s*(?:[-*•>]\s+)?\*{0,2}"
 _NUMBERED = re.compile(
-    rf"{_START}[\[［【]\s*(\d{{1,5}})\s*[\]］】]\*{{0,2}}(?:\.(?=\s))?\s?[:：]?\s?(.*)$"
+    rf"{_START}[\[［【]\s*(\d{{1,5}})\s*[\]］】]\*{{0,2}}(?:\.(?=\s)|[:：])?\s?(.*)$"
 )
 _BARE = re.compile(rf"{_START}[(（]?(\d{{1,5}})\s?[.)）、:：](?!\d)\*{{0,2}}\s?(.*)$")
 _RANGE = re.compile(rf"{_START}[\[［【]\s*\d{{1,5}}\s*[-–~,，、]\s*\d")

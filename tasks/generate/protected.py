@@ -15,7 +15,8 @@ _URL = rf"(?:https?|ftp)://[^{_NO_URL}]*[^{_NO_URL}.,;:!?]"
 _EMAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"
 _PLACEHOLDER = r"\{\{\s*\w+\s*\}\}|\{\w+\}|\$\{\w+\}|%\(\w+\)[sd]|%\d*\$?[sd]\b"
 _CODE = r"`[^`]+`"
-_TEX = r"(?<![A-Za-z])\$(?=[^$]*[\\^_={])[^$\s](?:[^$]*[^$\s])?\$"
+_NO_TEX = rf"$“”{_WIDE}"
+_TEX = rf"(?<![A-Za-z])\$(?=[^$]*[\\^_={{])[^\s{_NO_TEX}](?:[^{_NO_TEX}]*[^\s{_NO_TEX}])?\$"
 _CITATION = r"[\[［【]\s*\d{1,3}(?:\s*[,，;–-]\s*\d{1,3})*\s*[\]］】]"
 _PIECE = re.compile("|".join((_URL, _EMAIL, _PLACEHOLDER, _CODE, _TEX, _CITATION)))
 _IS_CITATION = re.compile(_CITATION)

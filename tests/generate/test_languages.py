@@ -123,6 +123,8 @@ def test_scripts_have_their_direction() -> None:
         ("Jean a dit bonjour à sa mère.", "zh", "en", False),
         ("See the section on the kernel.", "zh", "en", True),
         ("Debian GNU/Linux", "zh", "en", True),
+        ("gnome-screenshot V:25, I:259 1134 Wayland", "zh", "en", True),
+        ("telnet 23 telnets 992 flameshot zstdcat lzop", "zh", "en", True),
     ],
 )
 def test_another_language_in_the_same_letters_is_not_the_target(

@@ -117,6 +117,8 @@ def test_what_is_written_alike_in_chinese_and_japanese_is_no_echo() -> None:
         ("en de", "See `a()` at https://x.org/a.", "Siehe a() unter https://x.org/a."),
         ("en ja", "He said “https://x.org/a”.", "彼は「https://x.org/a」と言った。"),
         ("en zh", "US$1 = HK$7.8", "1美元 = 7.8港元"),
+        ("zh en", "“$LANG”会被“$LC_TIME”或“$LC_ALL”覆盖。",
+         "“$LANG” is overridden by “$LC_TIME” or “$LC_ALL”."),
         ("en zh", "Run apt-get install python3 pip pandoc now.",
          "现在运行 apt-get install python3 pip pandoc。"),
         ("ko ja", "모든 인간은 태어날 때부터 자유롭다.",

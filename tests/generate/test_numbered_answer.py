@@ -62,6 +62,7 @@ def test_the_fewest_numbers_are_misplaced(order: list[int]) -> None:
     ("answer", "texts"),
     [
         ("[1]. 甲\n[2] . . 乙", {1: "甲", 2: ". . 乙"}),
+        ("[1]：甲\n[2] ：乙", {1: "甲", 2: "：乙"}),
         ("[1] 甲\n[2] 乙\nNote: I kept the year as it was.", {1: "甲", 2: "乙"}),
         ("[1] 甲\n（注：保留原文）\n[2] 乙", {1: "甲", 2: "乙"}),
         ("\u200f[1] نص\n\u200f[2] \u202bآخر", {1: "نص", 2: "آخر"}),

@@ -28,7 +28,7 @@ change off point spell animal house page letter mother answer
 _WORDS = _TEXT.split()
 _BASE = len(_WORDS)
 _ADDRESS = re.compile(
-    r"(?:https?|ftp)://\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|`[^`]+`|\{\w+\}|%\w|\[\d+\]"
+    r"(?:https?|ftp)://[^\s\u3000-\u9fff\uff00-\uffef]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|`[^`]+`|\{\w+\}|%\w|\[\d+\]"
 )
 _FIGURE = re.compile(r"\d[\d.,:/%-]*")
 _LETTERS = re.compile(r"[A-Za-zÀ-ɏ]{1,2}")
