@@ -188,7 +188,7 @@ _CHINESE = Labels(
         "misplaced": "行号次序不对",
         "merged": "与相邻行合并",
         "empty": "译文为空",
-        "untranslated": "原文未译",
+        "untranslated": "模型照抄了原文",
         "wrong_language": "译成了别的语言",
         "length": "长度与原文不符",
         "repetition": "反复重复",
