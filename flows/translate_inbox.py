@@ -47,8 +47,8 @@ def translate_inbox(
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
         mode: parallel, all at once; sequential tells each part the translation before it.
-        again: Try again what has failed before or has warnings, asking only what has no good
-            answer; `lectern translate FILE --again` asks everything anew.
+        again: Try again what has failed before or has warnings. Only what got no answer is asked;
+            `lectern translate FILE --again` asks everything anew.
         prompt_dir: A folder whose prompt files replace the project's.
     """
 

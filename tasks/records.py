@@ -38,7 +38,8 @@ class Source:
         language: ISO 639-1 code found in the text ("en", "zh"), or "und".
         n_pages: 0 where the file could not be opened, or has no pages.
         pages_without_text: page indices, from 1, on which no text was found.
-        error: one line: what is wrong and what to do. Empty for status "ok".
+        error: one line: what is wrong and what to do. With status "ok" it is why nothing could be
+            made of it at last: it is in the language to translate into, for one.
         remedy: what to do, alone: the end of `error`; may be empty.
         read_at: UTC; when it was read last.
     """

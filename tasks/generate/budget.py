@@ -57,9 +57,15 @@ class Budget:
         most = int((self.n_ctx - _LEAST_ROOM) / (1 + _TRANSLATION_RATIO))
         return replace(self, max_prompt_tokens=min(self.max_prompt_tokens, most))
 
-    def translation_tokens(self, prompt_tokens: int, source_tokens: int, n_lines: int) -> int:
-        """Return how long a translation may become: only one out of hand reaches the end."""
-        ratio = _TRANSLATION_RATIO if n_lines > 1 else _LINE_RATIO
+    def translation_tokens(
+        self, prompt_tokens: int, source_tokens: int, n_lines: int, *, is_last: bool = False
+    ) -> int:
+        """Return how long a translation may become: only one out of hand reaches the end.
+
+        Args:
+            is_last: a line that is asked for alone, and for the last time.
+        """
+        ratio = _LINE_RATIO if is_last else _TRANSLATION_RATIO
         wanted = int(ratio * source_tokens) + _LINE_TOKENS * n_lines + _LEAST_ROOM
         return min(wanted, self.n_ctx - prompt_tokens)
 

@@ -32,7 +32,7 @@ _TERM_TOKENS = 48  # of the answer for one
 _EXAMPLE_TOKENS = 60
 _LONGEST = 4.0  # times as long as the term, in what it says
 _SLACK = 24.0
-_SEVERAL = ("，", ",", "；", ";", "、", "或", " or ", " / ")  # renderings, or an explanation
+_SEVERAL = re.compile(r"[，,；;、]|..或..| or | / ")  # renderings, or an explanation
 
 
 def made_by(identity: str, prompts: PromptLibrary) -> str:
@@ -127,7 +127,7 @@ class Glossary:
         target = self._pair.target
         if rendering.casefold() == term.casefold():  # a name may stay as it is
             return term[0].isupper() and not has_own_script(target)
-        if any(mark in rendering and mark not in term for mark in _SEVERAL):
+        if _SEVERAL.search(rendering) and not _SEVERAL.search(term):
             return False
         return (
             any(c.isalnum() for c in rendering)

@@ -18,6 +18,7 @@ from tasks.records import Term
 
 _SEPARATORS = ("\t", ";", ",", "，")
 _HEADS = {("source", "target"), ("term", "translation"), ("原文", "译文"), ("术语", "译文")}
+_LAST_COMMON = 0xD7  # of GB 2312's rows: its first level
 _REMEDY = "Write one entry a row: source, target, and perhaps a note"
 
 Row = tuple[int, list[str]]
@@ -39,8 +40,17 @@ def read_glossary(path: Path) -> tuple[Term, ...]:
         problem = error.strerror or str(error)
         raise SourceError(str(path), problem, "Name a CSV file of source, target") from error
     text = decode(data, "gb18030" if _is_in_pairs(data) else "")
-    tables = [list(_rows(text, each, path)) for each in _SEPARATORS if each in text or each == ","]
-    rows = next((table for table in tables if not _first_bad(table)), _widest(tables))
+    tables, errors = [], []
+    for separator in _SEPARATORS:
+        try:
+            tables.append(list(_rows(text, separator, path)))
+        except SourceError as error:
+            errors.append(error)
+    rows = next((table for table in tables if not _first_bad(table)), None)
+    if rows is None:
+        if errors:
+            raise errors[-1]
+        rows = _widest(tables)
     if bad := _first_bad(rows):
         raise SourceError(str(path), f"line {bad} has no term and rendering", _REMEDY)
     terms: dict[str, Term] = {}
@@ -52,9 +62,12 @@ def read_glossary(path: Path) -> tuple[Term, ...]:
 
 
 def _is_in_pairs(data: bytes) -> bool:
-    """Tell whether bytes beyond ASCII come in pairs, as spreadsheets in China save them; a few
-    terms are too little to tell an encoding by their letters."""
-    return all(len(run) % 2 == 0 for run in re.findall(rb"[\x80-\xff]+", data))
+    """Tell whether bytes beyond ASCII come in pairs, mostly of common characters, as spreadsheets
+    in China save them; a few terms are too little to tell an encoding by their letters."""
+    runs = re.findall(rb"[\x80-\xff]+", data)
+    first = b"".join(run[::2] for run in runs)
+    common = sum(0xA1 <= byte <= _LAST_COMMON for byte in first)
+    return all(len(run) % 2 == 0 for run in runs) and common > 0.5 * len(first)
 
 
 def _rows(text: str, separator: str, path: Path) -> Iterator[Row]:

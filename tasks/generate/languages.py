@@ -52,7 +52,7 @@ _NAMES: Mapping[str, tuple[str, str]] = {
 }
 # What people write besides: names of countries, and names in other languages.
 _OTHER_NAMES: Mapping[str, str] = {
-    "cn": "zh", "jp": "ja", "kr": "ko", "ua": "uk", "cz": "cs", "gr": "el",
+    "cn": "zh", "tw": "zh-hant", "jp": "ja", "kr": "ko", "ua": "uk", "cz": "cs", "gr": "el",
     "简体中文": "zh", "简体": "zh", "汉语": "zh", "simplified chinese": "zh",
     "繁體中文": "zh-hant", "繁体": "zh-hant", "繁體": "zh-hant",
     "英语": "en", "日语": "ja", "日本語": "ja", "韩语": "ko", "한국어": "ko", "德语": "de",
@@ -78,7 +78,7 @@ _LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 _FLOOR_LETTERS = 200  # below this, identification is often wrong
 _SURE = 0.95
 _OWN_SHARE = 0.3  # names and programs keep their letters
-_NAME_LETTERS, _HEADING_LETTERS = 8, 20
+_NAME_LETTERS = 8
 _LISTED = ("en", "de", "fr", "es", "it", "pt", "nl")  # with lists of words
 _LEAST_WORDS, _MOST_SHARE = 3, 0.6
 _CLOSE = ({"da", "no", "nb", "nn", "sv"}, {"cs", "sk"}, {"hr", "sr", "bs"}, {"ms", "id"},
@@ -130,6 +130,15 @@ def _tag(tag: str) -> langcodes.Language | None:
         return langcodes.get(tag)
     except LanguageTagError:
         return None
+
+
+def is_encodable(text: str, encoding: str) -> bool:
+    """Tell whether a country's encoding has all ideographs of a text: 权 is Chinese alone."""
+    try:
+        "".join(c for c in text if "\u3400" <= c <= "\u9fff").encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_known(language: str) -> bool:
@@ -226,7 +235,7 @@ def is_in(text: str, language: str) -> bool:
         is_chinese = han >= 0.1 and kana < 0.1  # a name in Latin letters takes many
         return is_chinese and (language != "zh-hant" or has_characters_of(text, language))
     if wanted == "ja":
-        return kana >= 0.05 or (han >= 0.5 and len(letters) < _HEADING_LETTERS and "。" not in text)
+        return kana >= 0.05 or (han >= 0.5 and "。" not in text and is_encodable(text, "cp932"))
     if wanted in _SCRIPTS:
         own = sum(map(len, _SCRIPTS[wanted].findall("".join(letters))))
         return own >= _OWN_SHARE * len(letters)

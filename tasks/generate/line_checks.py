@@ -29,12 +29,20 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 
 from tasks.dictionary import count, has_words
 from tasks.generate.checks import is_repetitive, leaks
 from tasks.generate.figures import figures, numbers, written
-from tasks.generate.languages import base, has_characters_of, has_own_script, is_in, is_same
+from tasks.generate.languages import (
+    base,
+    has_characters_of,
+    has_own_script,
+    is_encodable,
+    is_in,
+    is_same,
+)
 from tasks.generate.protected import protected, without_protected
 from tasks.generate.units import has_other_units
 from tasks.records import Message, Term
@@ -50,6 +58,7 @@ UNUSABLE = frozenset(
 LINE_CHECKS = UNUSABLE | {"figures", "units", "protected", "glossary"}
 
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
+_ROW_OF_WORDS = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)+")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _HANGUL = re.compile(r"[\uac00-\ud7af]")
@@ -60,17 +69,19 @@ _TALKING = re.compile(
     r"|\A\s*here(?:'s| is) the translation|\A\s*以下是.{0,6}译文",
     re.IGNORECASE,
 )
-_NUMBERED_NAME = re.compile(r"\b([A-Z]{2,}-)\d+")  # GPT-4 may not become GPT-3
+_NUMBERED_NAME = re.compile(r"\b([A-Z]{2,}-)(\d{1,9})\b")  # GPT-4 may not become GPT-3
 _COPIED_WORDS, _COPIED_SHARE = 7, 0.4  # in a row, and of the line: titles are shorter
 _MOST_COPIED = 12  # words, however long the line is
-_PLAIN_WORDS = 4  # in a row, where letters tell the languages apart
+_PLAIN_WORDS = 6  # in a row, where letters tell the languages apart: commands are shorter
 _MOST_IDEOGRAPHS, _IDEOGRAPH_SHARE = 4, 0.08  # of a name beside its transcription
 _ASIDE = re.compile(r"[(（\[［【][^()（）\[\]［］【】]*[)）\]］】]")
 _QUOTED = re.compile(
     r"“[^“”]*”|\"[^\"]*\"|「[^「」]*」|『[^『』]*』|《[^《》]*》|«[^«»]*»|„[^„“]*“"
 )
-_LOOP = re.compile(r"(.{1,20}?)\1{4,}(?<=.{20})")
-_LOOP_SHARE = 0.5
+_QUOTED_SHARE = 0.5  # of a line: more is dialogue
+_TERM_WORDS, _TERM_IDEOGRAPHS = 7, 8
+_LOOP = re.compile(r"(.{1,20}?)\1{4,}")
+_LEAST_LOOP, _LOOP_SHARE = 20, 0.5
 _PARTICLES = frozenset(
     [
         "of",
@@ -157,14 +168,17 @@ def is_untranslated(source: str, text: str, pair: Pair) -> bool:
         return not has_characters_of(text, pair.target)
     if {base(pair.source), base(pair.target)} <= _IDEOGRAPH_LANGUAGES:  # much is the same in both
         return _keeps_ideographs(source, text, base(pair.target))
-    aside = _ASIDE.sub(" ", text)  # "机器学习（Machine Learning）" is no echo
+    aside = _without_short(_ASIDE, text)  # "机器学习（Machine Learning）" is no echo
     is_beside = sum(c.isalpha() for c in aside) > 1
     if _plain(source) in _plain(text) and not (
         is_beside and _plain(_ASIDE.sub(" ", source)) not in _plain(aside)
     ):
         return _has_words(source, pair)
-    left = _QUOTED.sub(" ", aside)
-    if base(pair.source) in _IDEOGRAPH_LANGUAGES or _IDEOGRAPHS.search(source):
+    left = _without_short(_QUOTED, aside)
+    if len(_plain(aside)) - len(_plain(left)) > _QUOTED_SHARE * len(_plain(source)):
+        left = aside
+    is_cjk = base(pair.source) in _IDEOGRAPH_LANGUAGES
+    if is_cjk or (pair.source == "und" and _IDEOGRAPHS.search(source)):
         return _keeps_ideographs(source, left, base(pair.target))
     if has_own_script(pair.target) and _has_plain_run(source, left, base(pair.source)):
         return True
@@ -173,11 +187,22 @@ def is_untranslated(source: str, text: str, pair: Pair) -> bool:
     return _has_run(_words(source), words, max(_COPIED_WORDS, most))
 
 
+def _without_short(form: re.Pattern[str], text: str) -> str:
+    """Return a text without what is quoted, or added in brackets, if that is a name or a term."""
+
+    def shortened(match: re.Match[str]) -> str:
+        inside = match.group()
+        is_short = len(_WORD.findall(_IDEOGRAPHS.sub(" ", inside))) <= _TERM_WORDS
+        return " " if is_short and len(_IDEOGRAPHS.findall(inside)) <= _TERM_IDEOGRAPHS else inside
+
+    return form.sub(shortened, text)
+
+
 def is_loop(text: str) -> bool:
     """Tell whether most of a line is one phrase again and again."""
     plain = _plain(text)
-    found = _LOOP.search(plain)
-    return found is not None and len(found.group()) > _LOOP_SHARE * len(plain)
+    least = max(_LEAST_LOOP, _LOOP_SHARE * len(plain))
+    return any(len(match.group()) >= least for match in _LOOP.finditer(plain))
 
 
 def own_words(text: str, source: str) -> str:
@@ -214,19 +239,10 @@ def _keeps_ideographs(source: str, text: str, target: str) -> bool:
         if _KANA.search(text):
             return False
         n = len(_IDEOGRAPHS.findall(text))
-        return n >= 20 or (n >= 6 and "。" in text) or not _is_encodable(text, "cp932")
+        return n >= 20 or (n >= 6 and "。" in text) or not is_encodable(text, "cp932")
     letters = sum(c.isalpha() for c in text)
     kept = len(_IDEOGRAPHS.findall(text))
     return kept > max(_MOST_IDEOGRAPHS, _IDEOGRAPH_SHARE * letters)
-
-
-def _is_encodable(text: str, encoding: str) -> bool:
-    """Tell whether a country's encoding has all ideographs of a text: 权 is Chinese alone."""
-    try:
-        "".join(_IDEOGRAPHS.findall(text)).encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _words(text: str) -> list[str]:
@@ -241,9 +257,12 @@ def _has_plain_run(source: str, text: str, language: str) -> bool:
         return word.islower() and (not has_words(language) or count(word, language) > 0)
 
     def runs(text: str) -> set[tuple[str, ...]]:
-        words = _WORD.findall(text)
-        each = (tuple(words[i : i + _PLAIN_WORDS]) for i in range(len(words) - _PLAIN_WORDS + 1))
-        return {run for run in each if all(map(is_plain, run))}
+        found = set()
+        for row in _ROW_OF_WORDS.findall(text):
+            words = row.split(" ")
+            each = (words[i : i + _PLAIN_WORDS] for i in range(len(words) - _PLAIN_WORDS + 1))
+            found |= {tuple(run) for run in each if all(map(is_plain, run))}
+        return found
 
     return bool(runs(source) & runs(text))
 
@@ -285,10 +304,10 @@ def missing_figures(source: str, text: str) -> list[str]:
     there = written(text)
     missing = [each for each in figures(without_protected(source)) if not each[1] & there]
     known = numbers(text) if missing else set()
-    altered = (each.group() for each in _NUMBERED_NAME.finditer(source) if each[1] in text)
+    names = (each for each in _NUMBERED_NAME.finditer(source) if each[1] in text)
     return [
         *(figure for figure, values in missing if not values & known),
-        *(name for name in altered if name not in text),
+        *(each.group() for each in names if Decimal(each[2]) not in there),
     ]
 
 

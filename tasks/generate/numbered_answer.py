@@ -22,6 +22,11 @@ _BARE = re.compile(rf"{_START}[(（]?(\d{{1,5}})\s?[.)）、:：](?!\d)\*{{0,2}}
 _RANGE = re.compile(rf"{_START}[\[［【]\s*\d{{1,5}}\s*[-–~,，、]\s*\d")
 _NOISE = re.compile(r"^\s*(?:`{3,}.*|</?\w+>)\s*$")
 _REMARK = re.compile(r"^\s*[(（]?(?:note|translator's note|注|译者注|译注)\s*[:：]", re.IGNORECASE)
+_TALK = re.compile(
+    r"[:：]\s*$|^\s*(?:sorry|sure|certainly|of course|okay|here is|here's|translation"
+    r"|i(?:'m| am)? (?:can|un|sorry)|译文|翻译|以下|好的|当然|抱歉|对不起|很抱歉)",
+    re.IGNORECASE,
+)
 _DIRECTIONS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -48,16 +53,17 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
     A line without a number goes on from the one above it; what stands before the first number, or
     apart from all after a blank line, is left out, and so are fences and remarks to the user. Where
     no number stands in brackets, those before a point or a colon count. Several lines under one
-    number, [2-3], are an unknown one. The answer for a single line may have no number.
+    number, [2-3], are an unknown one. For a single line, one row without a number will do.
 
     Args:
         truncated: it was cut off, so that its last line is not whole.
     """
     shown = without_thinking(text)
     found = list(_rows(shown))
-    if n_lines == 1 and not found and shown.strip():
-        paragraphs = re.split(r"\n\s*\n", shown.strip())
-        found = [(1, _joined([row for row in paragraphs[0].splitlines() if not _NOISE.match(row)]))]
+    if n_lines == 1 and not found:
+        rows = [row for row in _cleaned(shown) if row.strip() and not _NOISE.match(row)]
+        if len(rows) == 1 and not _TALK.search(rows[0]):
+            found = [(1, _joined(rows))]
     if truncated and found:
         found.pop()
     texts: dict[int, str] = {}
@@ -76,7 +82,7 @@ def read_numbered(text: str, n_lines: int, *, truncated: bool = False) -> Number
 
 
 def _rows(text: str) -> Iterator[tuple[int, str]]:
-    rows = unicodedata.normalize("NFC", _DIRECTIONS.sub("", text)).splitlines()
+    rows = _cleaned(text)
     form = _NUMBERED if any(_NUMBERED.match(row) for row in rows) else _BARE
     number: int | None = None
     parts: list[str] = []
@@ -93,6 +99,10 @@ def _rows(text: str) -> Iterator[tuple[int, str]]:
             parts.append(row)
     if number is not None:
         yield number, _joined(parts)
+
+
+def _cleaned(text: str) -> list[str]:
+    return unicodedata.normalize("NFC", _DIRECTIONS.sub("", text)).splitlines()
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -30,9 +30,10 @@ _SHELL = re.compile(
     rf"^\s*(?:\$\s+(?:{_PROGRAM}|[a-z]*[./~]\S|[a-z][\w.-]*(?:$|\s+-))|#\s+{_PROGRAM}|>>>\s"
     r"|\w+@\w+:[~/]\S*[$#])"
 )
+_RETURNED = r"true|false|null|None|this|result|\S*[\d_()\[\].]\S*|\S+(?: [-+*/%&|<>=!]+ \S+)+"
 _STATEMENT = re.compile(
     r"^\s*(?:#include\b|import \w+(?:\.\w+)+;?$|from \w*[._][\w.]+ import\b|from \w+ import [A-Z*(]"
-    r"|def \w+\(|return(?: \S*[\d_()\[\].]\S*)?;$|class [A-Z]\w*(?:\([^()]*\))?:$"
+    rf"|def \w+\(|return(?: (?:{_RETURNED}))?;$|class [A-Z]\w*(?:\([^()]*\))?:$"
     r"|(?:public|private|static|void|int|char|const|var|let) (?:[\w<>\[\]*&]+ )*"
     r"(?:[\w*&]+\(|[\w\[\]]+ ?=|\{).*[;{(]$|</?\w+[^<>]*>$|[{}();]+$)"
 )
@@ -47,6 +48,7 @@ _WORD = re.compile(r"(?<![^\W\d_])[A-Za-z\u00c0-\u024f]{2,}(?![\w^(\\])")
 _FUNCTIONS = """
 ln lg log exp sin cos tan cot sinh cosh tanh arcsin arccos arctan lim max min sup inf arg det dim
 ker mod gcd rank tr dx dy dz dt dr ds du dv dw
+mm cm dm km nm mg kg ml mol ms min Hz kHz MHz GHz kB MB GB TB kW MW kPa
 """
 _IN_FORMULAS = frozenset(_FUNCTIONS.split())
 _FIGURE_TABLE = re.compile(r"[\d.,:;%€$£¥()/+\-–—|\s]")

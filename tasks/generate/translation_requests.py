@@ -96,7 +96,9 @@ class TranslationRequests:
         known = chunk.prompt_tokens if is_counted and not pairs else 0
         prompt_tokens = known or self._maker.count(rendered)
         source_tokens = sum(self.tokens(line.text) for line in lines)
-        most = self._maker.budget.translation_tokens(prompt_tokens, source_tokens, len(lines))
+        most = self._maker.budget.translation_tokens(
+            prompt_tokens, source_tokens, len(lines), is_last=rung == len(_SAMPLINGS) - 1
+        )
         return self._maker.request(
             "translate",
             rendered,

@@ -141,7 +141,7 @@ def _of_document(row: Mapping[str, Any], source: Mapping[str, Any]) -> Entry:
         state=_state(row, source.get("status", "ok")),
         source=Link(file_name(uri), link(uri)) if uri else Link("", ""),
         at=row["created_at"] or source.get("read_at") or _EPOCH,
-        note=_note(source) if source else "",
+        note=_note(source) if source and source["status"] != "ok" else "",
         failed_pages=tuple(row["failed_pages"]),
         files=tuple(map(_link_here, _paths_here(row))),
         kind=row["kind"],
@@ -172,7 +172,7 @@ def _of_sources(sources: Mapping[str, Mapping[str, Any]], finished: set[str]) ->
         if row["source_id"] not in finished:
             yield Entry(
                 title=row["title"],
-                state="failed" if row["status"] == "failed" else "unfinished",
+                state="failed" if row["status"] == "failed" or row["error"] else "unfinished",
                 source=Link(file_name(row["uri"]), link(row["uri"])),
                 at=row["read_at"] or _EPOCH,
                 note=_note(row),

@@ -43,6 +43,20 @@ def test_a_comma_within_a_cell_parts_nothing_where_semicolons_do(tmp_path: Path)
     assert read_glossary(path) == (Term("lathe", "Drehbank, gross"), Term("drill", "Bohrer"))
 
 
+def test_quotes_that_suit_one_separator_are_no_error(tmp_path: Path) -> None:
+    path = written(
+        tmp_path, 'source,target,note\n"Goods, Dangerous",危险品,\nlathe,车床,机械，常用\n'
+    )
+
+    assert [term.source for term in read_glossary(path)] == ["Goods, Dangerous", "lathe"]
+
+
+def test_letters_of_europe_are_not_taken_for_chinese(tmp_path: Path) -> None:
+    path = written(tmp_path, "Größe;size\nfür;for\n".encode("latin-1"))
+
+    assert read_glossary(path)[0] == Term("Größe", "size")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
 def test_it_may_be_in_any_encoding(encoding: str, tmp_path: Path) -> None:
     path = written(tmp_path, "lathe,车床\ndrill,钻床\n".encode(encoding))

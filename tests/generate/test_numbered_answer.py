@@ -77,7 +77,9 @@ def test_habits_of_models_are_no_part_of_the_text(answer: str, texts: dict[int, 
 
 
 def test_for_a_single_line_no_number_is_needed() -> None:
-    assert read_numbered("你好，世界。\n\n以上是译文。", 1).texts == {1: "你好，世界。"}
+    assert read_numbered("```\n你好，世界。\n```\n", 1).texts == {1: "你好，世界。"}
+    for talk in ("好的，下面是翻译：\n\n引言", "译文：引言", "Sorry, I can't do that.", "甲\n\n乙"):
+        assert read_numbered(talk, 1).texts == {}
     assert read_numbered("你好，世界。", 2).texts == {}
     assert read_numbered("3.5 Millionen", 1).texts == {1: "3.5 Millionen"}
     assert read_numbered("你好，世", 1, truncated=True).texts == {}

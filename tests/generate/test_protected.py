@@ -56,6 +56,8 @@ def test_prose_is_never_taken_for_anything_else(text: str) -> None:
         "from os.path import join",
         "def main(arguments):",
         "return x[0];",
+        "return true;",
+        "return a + b;",
         "return 0;",
         "class Lathe(Machine):",
         "public static void main(String[] args) {",
@@ -71,7 +73,8 @@ def test_code_is_told(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["E = mc^2", "a ≤ b + c", "sin x = cos y", "∑ x_i → ∞", "f(x) = ln x", "𝑥 ∈ ℝ"]
+    "text",
+    ["E = mc^2", "a ≤ b + c", "sin x = cos y", "∑ x_i → ∞", "f(x) = ln x", "𝑥 ∈ ℝ", "v = 3 cm/s"],
 )
 def test_formulas_are_told(text: str) -> None:
     assert is_formula(text)
