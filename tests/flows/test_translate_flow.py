@@ -144,7 +144,7 @@ def test_an_echo_is_kept_marked_and_told(server: ScriptedServer, tiny_model: Pat
     asked = lines.filter(pl.col("key") != "")
     told = asked.filter(pl.col("status") == "kept", pl.col("reason").str.contains("untranslated"))
     assert told.height > 0.95 * asked.height  # a name alone is the same in both languages
-    assert page_of(outcomes[PAPER.name]).count("未翻译：原文未译") == told.height
+    assert page_of(outcomes[PAPER.name]).count("未翻译：模型照抄了原文") == told.height
 
 
 def test_the_users_glossary_wins_and_one_comes_back(

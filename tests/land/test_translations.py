@@ -43,7 +43,7 @@ def test_every_segment_stands_there_with_its_translation_and_its_doubt(tmp_path:
         assert places == sorted(places)
         assert "The drill runs." in text
         assert "存疑：缺少数字" in text
-        assert "未翻译：原文未译、译成了别的语言" in text
+        assert "未翻译：模型照抄了原文、译成了别的语言" in text
         assert "5 段中已核对 5 段：正常 1、修复 1、保留原文 2、有误 1" in text
         assert "code" not in text.replace("`c`", "")  # kept by rule is no doubt
 
