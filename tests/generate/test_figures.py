@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from time import process_time
 
 import pytest
 from hypothesis import given
@@ -141,19 +140,12 @@ def test_what_is_lost_is_missed(source: str, text: str, missing: str) -> None:
     ["1", "1,", "1 ", "1\u00a0", "1.", "1..", "111,", "一", "零", "亿", "IX", "one ", "hundred ",
      "million ", "a1", "a", "a-", "1/", "½", "9e", "1\t\t", "1-", "1h", "平成", "三分之"],
 )  # fmt: skip
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)  # where quadratic time is many minutes
 def test_a_looping_model_is_read_in_linear_time(piece: str) -> None:
-    """Eight times as much takes some eight times as long, and not sixty-four times."""
-    short, long = (piece * (length // len(piece)) for length in (2000, 16_000))
+    text = piece * (50_000 // len(piece))
 
-    assert _time(long) < 30 * _time(short) + 0.1
-
-
-def _time(text: str) -> float:
-    begin = process_time()
     list(figures(text))
     numbers(text)
-    return process_time() - begin
 
 
 @pytest.mark.parametrize(
