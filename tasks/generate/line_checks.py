@@ -58,6 +58,7 @@ UNUSABLE = frozenset(
 LINE_CHECKS = UNUSABLE | {"figures", "units", "protected", "glossary"}
 
 _WORD = re.compile(r"[^\W\d_][\w’'-]*")
+_MARKS = re.compile(r"[\W_]+")
 _ROW_OF_WORDS = re.compile(r"[^\W\d_]+(?: [^\W\d_]+)+")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
@@ -126,14 +127,13 @@ class Pair:
         return not is_same(self.source, self.target)
 
 
-@lru_cache(maxsize=2048)  # an answer is judged when it comes, and again when it is put together
 def check_line(
     source: str,
     text: str,
     pair: Pair,
     *,
-    messages: tuple[Message, ...] = (),
-    glossary: tuple[Term, ...] = (),
+    messages: Sequence[Message] = (),
+    glossary: Sequence[Term] = (),
 ) -> tuple[str, ...]:
     """Return the names of the checks that a line's translation fails.
 
@@ -274,7 +274,7 @@ def _has_run(source: Sequence[str], text: Sequence[str], n: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    return "".join(c for c in text.casefold() if c.isalnum())
+    return _MARKS.sub("", text.casefold())
 
 
 def is_out_of_proportion(source: str, text: str) -> bool:
@@ -290,7 +290,7 @@ def weight(text: str) -> float:
     """Return how much a text says, in letters of an alphabet."""
     kana, hangul = len(_KANA.findall(text)), len(_HANGUL.findall(text))
     ideographs = len(_IDEOGRAPHS.findall(text)) - kana
-    others = sum(c.isalnum() for c in text) - ideographs - kana - hangul
+    others = len(_MARKS.sub("", text)) - ideographs - kana - hangul
     return (
         others
         + _LETTERS_AN_IDEOGRAPH * ideographs

@@ -147,7 +147,7 @@ class TranslationPlan:
         self._packed: _Packed | None = None
         self._ended: dict[int, Climb] = {}
         self._made: dict[int, dict[tuple[int, ...], Request]] = {}  # of chunks under way
-        self._judged: dict[int, dict[str, list[Judged]]] = {}  # likewise
+        self._judged: dict[int, dict[str, Sequence[Judged]]] = {}  # likewise
 
     def chunks(self, done: Done) -> list[Chunk]:
         """Return what is translated together, once the glossary is settled."""
@@ -323,7 +323,7 @@ class TranslationPlan:
                     made[place] = self._pack(done).requests.ask(chunk, rung, positions, pairs)
                 return made[place]
 
-            def judge_once(request: Request, row: Generation) -> list[Judged]:
+            def judge_once(request: Request, row: Generation) -> Sequence[Judged]:
                 if request.key not in judged:
                     judged[request.key] = judge(request, row)
                 return judged[request.key]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import log
 from statistics import median
 
@@ -25,7 +26,7 @@ _SHIFT = 1.5  # how much better lengths and figures fit the next line, as a sum 
 _FIGURE, _FLOOR = 1.0, 8.0  # what a figure of another line counts, and letters added to short ones
 
 
-def judge(request: Request, row: Generation) -> list[Judged]:
+def judge(request: Request, row: Generation) -> Sequence[Judged]:
     """Return what an answer says of each line that its request shows."""
     return judge_text(request, row.text, truncated=row.finish_reason == "length")
 
@@ -40,7 +41,8 @@ def check_translation(request: Request, text: str, finish_reason: str) -> tuple[
     return (*(("truncated",) if truncated else ()), *found, *request.marks)
 
 
-def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
+@lru_cache(maxsize=256)  # an answer is judged when it comes, and again when it is put together
+def judge_text(request: Request, text: str, *, truncated: bool) -> tuple[Judged, ...]:
     answer = read_numbered(text, len(request.lines), truncated=truncated)
     own = {n: _without_arrow(said, request.lines[n - 1].text) for n, said in answer.texts.items()}
     answer = replace(answer, texts=own)
@@ -60,7 +62,7 @@ def judge_text(request: Request, text: str, *, truncated: bool) -> list[Judged]:
         if is_foreign and "missing" not in checks:
             checks = tuple(dict.fromkeys((*checks, "wrong_language")))
         judged.append(Judged(answer.texts.get(number, ""), checks))
-    return judged
+    return tuple(judged)
 
 
 def _without_arrow(text: str, source: str) -> str:
