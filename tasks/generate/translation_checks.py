@@ -43,6 +43,11 @@ def check_translation(request: Request, text: str, finish_reason: str) -> tuple[
 
 @lru_cache(maxsize=256)  # an answer is judged when it comes, and again when it is put together
 def judge_text(request: Request, text: str, *, truncated: bool) -> tuple[Judged, ...]:
+    """Return what a text says of each line that a request shows, in their order.
+
+    Args:
+        truncated: it was cut off, so that its last line is not whole.
+    """
     answer = read_numbered(text, len(request.lines), truncated=truncated)
     own = {n: _without_arrow(said, request.lines[n - 1].text) for n, said in answer.texts.items()}
     answer = replace(answer, texts=own)
