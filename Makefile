@@ -4,7 +4,7 @@
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
-DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk pandoc
+DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk pandoc espeak-ng
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,7 +1,7 @@
 """How a source is named: as a uri that is valid text, and as a short name to show.
 
-Owns what counts as a URL, the way from a path to a uri and back, and how pages are listed.
-Touches no file.
+Owns what counts as a URL, the way from a path to a uri and back, how pages and times are written,
+and the links that lead to a time. Touches no file.
 
 A uri is an http(s) URL or an absolute path; a path that is no UTF-8 (file names are bytes) is
 a file: URL, so that it can go through JSON, tables and terminals.
@@ -10,13 +10,25 @@ a file: URL, so that it can go through JSON, tables and terminals.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from urllib.parse import quote, unquote, unquote_to_bytes, urldefrag, urlsplit
+from urllib.parse import quote, unquote, unquote_to_bytes, urldefrag, urlsplit, urlunsplit
 
 from tasks.errors import one_line
 
 _URL_SAFE = ":/?#[]@!$&'*+,;=%~"  # what may stand in a URL, without the parentheses
+# Sites whose pages begin at a time that the address names: in the query, or behind the #. See
+# https://support.google.com/youtube/answer/57741 and https://help.vimeo.com, "Link to a timestamp".
+_TIME_IN_QUERY = {
+    "youtube.com": "t={}s",
+    "youtu.be": "t={}",
+    "bilibili.com": "t={}",
+    "b23.tv": "t={}",
+}
+_TIME_IN_FRAGMENT = {"vimeo.com": "t={}s"}
+_MEDIA_FRAGMENT = "t={}"  # https://www.w3.org/TR/media-frags/, which browsers follow in media files
+_SPAN = re.compile(r"\d+(?::\d\d){1,2}–\d+(?::\d\d){1,2}")
 
 
 def is_url(item: str) -> bool:
@@ -70,6 +82,45 @@ def link(uri: str) -> str:
     if is_url(uri):
         return quote(urldefrag(uri).url, safe=_URL_SAFE)
     return path_of(uri).absolute().as_uri()
+
+
+def link_at(uri: str, seconds: float) -> str:
+    """Return a link to a source that begins to play at a time, as far as its site can."""
+    address, second = urlsplit(link(uri)), int(max(0.0, seconds))
+    if form := _of_site(_TIME_IN_QUERY, address.hostname):
+        others = [each for each in address.query.split("&") if each and not each.startswith("t=")]
+        query = "&".join([*others, form.format(second)])
+        return urlunsplit(address._replace(query=query))
+    form = _of_site(_TIME_IN_FRAGMENT, address.hostname) or _MEDIA_FRAGMENT
+    return urlunsplit(address._replace(fragment=form.format(second)))
+
+
+def _of_site(forms: Mapping[str, str], host: str | None) -> str:
+    """Return the form of a site, whichever of its hosts it is."""
+    site = ".".join((host or "").split(".")[-2:])
+    return forms.get(site, "")
+
+
+def clock(seconds: float) -> str:
+    """Return a time as players show it: 12:34, and over an hour 1:02:03."""
+    minutes, second = divmod(int(max(0.0, seconds)), 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour}:{minute:02}:{second:02}" if hour else f"{minute}:{second:02}"
+
+
+def span(start_s: float, end_s: float) -> str:
+    """Return a stretch of time: 12:30–18:05."""
+    return f"{clock(start_s)}–{clock(end_s)}"
+
+
+def is_span(text: str) -> bool:
+    """Tell whether a text is a stretch of time and no more."""
+    return _SPAN.fullmatch(text) is not None
+
+
+def title_of(title: str, uri: str) -> str:
+    """Return the title of a source, or its file's name without the ending."""
+    return title or PurePath(file_name(uri)).stem
 
 
 def model_name(model: str) -> str:

@@ -13,16 +13,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-SourceKind = Literal["pdf", "text", "markdown", "html", "docx", "epub", "unknown"]
+SourceKind = Literal[
+    "pdf", "text", "markdown", "html", "docx", "epub", "video", "audio", "subtitles", "unknown"
+]
+CaptionsMode = Literal["prefer", "ignore", "only"]
+Transcription = Literal["", "speech", "captions"]
 OcrMode = Literal["auto", "always", "never"]
 SourceStatus = Literal["ok", "partial", "failed"]
 SegmentKind = Literal["heading", "sentence", "code", "contents", "reference"]
-GenerationTask = Literal["summarize", "merge", "translate", "glossary"]
+GenerationTask = Literal["summarize", "merge", "translate", "glossary", "chapters"]
 GenerationStatus = Literal["ok", "failed"]
 SummaryLength = Literal["short", "medium", "long", "outline"]
 LineStatus = Literal["ok", "repaired", "kept", "failed"]
 TermOrigin = Literal["user", "found", "settled"]
 TranslationMode = Literal["parallel", "sequential"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chapter:
+    """A part of what is played; it lasts until the next one begins.
+
+    Attributes:
+        n: the first segment in it; None where none is known yet.
+    """
+
+    start_s: float
+    title: str
+    n: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +55,11 @@ class Source:
         language: ISO 639-1 code found in the text ("en", "zh"), or "und".
         n_pages: 0 where the file could not be opened, or has no pages.
         pages_without_text: page indices, from 1, on which no text was found.
+        duration_s: of what is played; null for what is read.
+        chapters: as its maker has them; the model's own are the summary's.
+        transcription: where the words are from: recognised in its speech, or captions; "" for what
+            is read.
+        speech_model: the model that recognised them; "" for captions.
         error: one line: what is wrong and what to do. With status "ok" it is why nothing could be
             made of it at last: it is in the language to translate into, for one.
         remedy: what to do, alone: the end of `error`; may be empty.
@@ -55,6 +77,10 @@ class Source:
     error: str = ""
     remedy: str = ""
     pages_without_text: tuple[int, ...] = ()
+    duration_s: float | None = None
+    chapters: tuple[Chapter, ...] = ()
+    transcription: Transcription = ""
+    speech_model: str = ""
     read_at: datetime | None = None
 
 
@@ -68,7 +94,11 @@ class Segment:
         page_label: the label printed on that page ("iv", "12"), or str(page); "" without pages.
         paragraph: ordinal of its paragraph within the source, from 1; a heading has its own.
         heading_path: the headings it stands under, outermost first. A heading's own text is
-            the last item of its own path.
+            the last item of its own path. Of what is played: its chapter.
+        start_s, end_s: of what is played: when its first word begins and its last one ends.
+        speaker: where captions name one.
+        marks: why its words may not be what was said: no_speech, over_silence, repetition,
+            compression (see tasks.media.guards).
     """
 
     source_id: str
@@ -79,6 +109,53 @@ class Segment:
     page_label: str
     paragraph: int
     heading_path: tuple[str, ...] = ()
+    start_s: float | None = None
+    end_s: float | None = None
+    speaker: str = ""
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """What a subtitle shows at once: a row of the table `cues`.
+
+    Attributes:
+        cue: its number within the source, from 1.
+        start_ms, end_ms: milliseconds; of captions their own.
+        text: its lines, without styling.
+        speaker: where captions name one.
+    """
+
+    source_id: str
+    cue: int
+    start_ms: int
+    end_ms: int
+    text: str
+    speaker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A spoken word: a row of the table `words`.
+
+    Attributes:
+        n: the segment it is in.
+        cue: the cue that shows it.
+        word: with the punctuation that is written to it; of Chinese or Japanese it may be a
+            character.
+        is_spaced: whether a space stands before it.
+        probability: as the model that recognised it has it; null for captions, whose words share
+            their cue's time by their lengths.
+    """
+
+    source_id: str
+    n: int
+    cue: int
+    word: str
+    start_s: float
+    end_s: float
+    is_spaced: bool = True
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,12 +371,13 @@ class Citation:
     """A segment that a bullet rests on, with the page that code found for it.
 
     Attributes:
-        page, page_label: as the segment's.
+        page, page_label, start_s: as the segment's.
     """
 
     n: int
     page: int | None
     page_label: str
+    start_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,10 +398,15 @@ class Bullet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SummarySection:
-    """The bullets under one heading; a plain summary is one section without a heading."""
+    """The bullets under one heading; a plain summary is one section without a heading.
+
+    Attributes:
+        start_s: of what is played: when its chapter begins.
+    """
 
     heading: str
     bullets: tuple[Bullet, ...]
+    start_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,15 +486,16 @@ class InboxEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A finished summary or translation: a row of the `documents` table and the files beside it.
+    """A finished summary, translation or transcript: a row of the `documents` table and the files
+    beside it.
 
     Attributes:
         document_id: hex sha256 of source_id, kind, language, options, and what made it: the model,
             the prompts, the budget of a call.
         failed_pages: labels of the pages whose notes failed and that a summary lacks, or on which
             lines of a translation are untranslated or doubtful; of a document without pages its
-            paragraphs, as "¶ 12" or "¶ 12–20".
-        model: the model's name as the user gave it.
+            paragraphs, as "¶ 12" or "¶ 12–20"; of what is played times, as "1:02:03".
+        model: the model's name as the user gave it; of a transcript the one that recognised speech.
         paths: the files written beside the tables (summary.md, summary.html), set by landing.
         created_at: UTC; when it was landed last. flow_run_id: the run that did it.
         calls, prompt_tokens, completion_tokens, busy_s: of all calls that its answers took,
@@ -420,7 +504,7 @@ class Document:
 
     document_id: str
     source_id: str
-    kind: Literal["summary", "translation"]
+    kind: Literal["summary", "translation", "transcript"]
     language: str
     length: Literal["short", "medium", "long", "outline", ""]
     model: str

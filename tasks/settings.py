@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from tasks.errors import PipelineError
-from tasks.records import OcrMode
+from tasks.records import CaptionsMode, OcrMode
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _FILE = PROJECT_ROOT / "lectern.toml"
@@ -103,12 +103,32 @@ class Settings(BaseSettings):
         description="tesseract's names, for documents whose language is not known",
     )
     ocr_seconds: float = Field(60, gt=0, description="for each page to be recognised")
+    media_max_mb: int = Field(4096, ge=1, description="a video or recording may be this large")
+    media_max_hours: float = Field(12, gt=0, description="and this long")
+    media_proxy: str | None = Field(None, description="http or socks5 URL, for videos")
+    media_cookies: Path | None = Field(
+        None, description="a cookies.txt for videos that ask who you are"
+    )
+    media_js_runtime: Literal["none", "deno", "node", "bun", "quickjs"] = Field(
+        "none", description="the program that yt-dlp may run for sites that need one (YouTube)"
+    )
+    playlist_max: int = Field(500, ge=1, description="videos of a playlist, from its start")
+    captions: CaptionsMode = Field(
+        "prefer", description="prefer captions that people made to recognising speech; ignore; only"
+    )
+    speech_model: str = Field(
+        "auto", description="a Whisper in CTranslate2's format: a folder, a name, or auto"
+    )
+    speech_device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where speech is recognised"
+    )
+    speech_batch: int = Field(8, ge=1, le=64, description="stretches of speech recognised together")
     allow_private_addresses: bool = Field(False, description="URLs may point into this network")
 
-    @field_validator("results", "models", "prompts", "home")
+    @field_validator("results", "models", "prompts", "home", "media_cookies")
     @classmethod
-    def _from_root(cls, path: Path) -> Path:
-        return PROJECT_ROOT / path.expanduser()
+    def _from_root(cls, path: Path | None) -> Path | None:
+        return PROJECT_ROOT / path.expanduser() if path else None
 
     @classmethod
     def settings_customise_sources(

@@ -66,9 +66,20 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
     """Copy a file.
 
     Raises:
-        SourceError: it is not there, can't be read, changes meanwhile, or is empty.
+        SourceError: see `read_file`.
         StorageError: the disk is full.
     """
+    for data in read_file(path, uri):
+        copy.write(data)
+
+
+def read_file(path: Path, uri: str) -> Iterator[bytes]:
+    """Yield a file's bytes, of one state of it.
+
+    Raises:
+        SourceError: it is not there, can't be read, changes meanwhile, or is empty.
+    """
+    size = 0
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):  # a pipe or a device would never end
@@ -76,7 +87,8 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
         with path.open("rb") as file:
             before = _version(file)
             while data := file.read(1 << 20):
-                copy.write(data)
+                size += len(data)
+                yield data
             changed = before != _version(file)
     except FileNotFoundError as error:
         raise SourceError(uri, "does not exist", "Check the path") from error
@@ -85,7 +97,7 @@ def copy_file(path: Path, copy: Copy, uri: str) -> None:
         raise SourceError(uri, f"can't be read ({reason})", "Check its permissions") from error
     if changed:
         raise SourceError(uri, "changes while it is read", "Try again when it is written")
-    if not copy.size:
+    if not size:
         raise SourceError(uri, "is empty", "Get a fresh copy")
 
 

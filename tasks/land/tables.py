@@ -2,8 +2,8 @@
 
 Owns the schemas (they follow from the records' own fields), the version in each file's
 metadata, and reading a folder of files as one table. Does not know how rows come about.
-The tables are `sources`, `segments`, `documents`, `lines`, `glossary` and `inbox` (one file a
-source, document or file) and `generations` (see `tasks.land.ledger`).
+The tables are `sources`, `segments`, `cues`, `words`, `documents`, `lines`, `glossary` and `inbox`
+(one file a source, document or file) and `generations` (see `tasks.land.ledger`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import polars as pl
 from tasks.errors import StorageError
 from tasks.land.files import as_storage_error, storage_errors, write_atomically
 from tasks.records import (
+    Cue,
     Document,
     Generation,
     GlossaryEntry,
@@ -30,12 +31,15 @@ from tasks.records import (
     Segment,
     Source,
     TranslatedLine,
+    Word,
 )
 
-SCHEMA_VERSION = 3  # raise it with any change of a table's columns
+SCHEMA_VERSION = 4  # raise it with any change of a table's columns
 RECORDS: Mapping[str, type] = {
     "sources": Source,
     "segments": Segment,
+    "cues": Cue,
+    "words": Word,
     "generations": Generation,
     "documents": Document,
     "lines": TranslatedLine,
@@ -52,6 +56,7 @@ _SCALARS: Mapping[Any, pl.DataType] = {
     datetime: pl.Datetime("us", "UTC"),
 }
 _READ_ATTEMPTS = 20
+_WITHIN = pl.ScanCastOptions(missing_struct_fields="insert", extra_struct_fields="ignore")
 
 Record = TypeVar("Record")
 
@@ -259,7 +264,11 @@ def _scan(files: Sequence[Path], table: str) -> pl.LazyFrame:
         return pl.LazyFrame(schema=columns)
     # Files of an older Lectern lack columns, and may hold some that no longer exist.
     return pl.scan_parquet(
-        list(files), schema=columns, missing_columns="insert", extra_columns="ignore"
+        list(files),
+        schema=columns,
+        missing_columns="insert",
+        extra_columns="ignore",
+        cast_options=_WITHIN,
     )
 
 

@@ -68,9 +68,9 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
     repo, wanted = _repository(name)
     try:
         files = _only(name, HfApi().list_repo_files(repo), wanted)
-        paths = [_download(repo, file, progress) for file in files]
+        paths = [download(repo, file, progress) for file in files]
     except (HTTPError, httpx.HTTPError, HFValidationError, OSError) as error:
-        raise _explained(name, repo, error) from error
+        raise explained(name, repo, error) from error
     return paths[0]
 
 
@@ -160,7 +160,7 @@ def _folder(repo: str) -> Path:
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
 
 
-def _download(repo: str, file: str, progress: Progress | None) -> Path:
+def download(repo: str, file: str, progress: Progress | None) -> Path:
     """Return a file of a repository, fetched into the hub's cache, or the rest of it.
 
     huggingface_hub throws a part away when its process ends, which for gigabytes over a bad
@@ -248,7 +248,7 @@ def _append(url: str, file: BinaryIO) -> Iterator[None]:
             yield
 
 
-def _explained(name: str, repo: str, error: Exception) -> ModelError:
+def explained(name: str, repo: str, error: Exception) -> ModelError:
     if isinstance(error, GatedRepoError):
         return ModelError(name, "its owner grants access by request", f"Ask at the page of {repo}")
     if isinstance(error, RepositoryNotFoundError | HFValidationError):

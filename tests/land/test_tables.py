@@ -32,10 +32,11 @@ SEGMENTS = tuple(
 )
 
 
-def test_columns_of_version_3() -> None:
+def test_columns_of_version_4() -> None:
     """A change of the columns shows here: raise SCHEMA_VERSION along with it."""
     text, number, seconds, list_ = pl.String(), pl.Int64(), pl.Float64(), pl.List
-    citation = pl.Struct({"n": number, "page": number, "page_label": text})
+    citation = pl.Struct({"n": number, "page": number, "page_label": text, "start_s": seconds})
+    chapter = pl.Struct({"start_s": seconds, "title": text, "n": number})
     bullet = pl.Struct({"text": text, "citations": list_(citation), "unsupported": list_(text)})
     expected = {
         "sources": {
@@ -43,11 +44,23 @@ def test_columns_of_version_3() -> None:
             **dict.fromkeys(("n_pages", "n_segments"), number),
             **dict.fromkeys(("status", "error", "remedy"), text),
             "pages_without_text": list_(number),
+            **{"duration_s": seconds, "chapters": list_(chapter)},
+            **dict.fromkeys(("transcription", "speech_model"), text),
             "read_at": pl.Datetime("us", "UTC"),
         },
         "segments": {
             **{"source_id": text, "n": number, "text": text, "kind": text, "page": number},
             **{"page_label": text, "paragraph": number, "heading_path": list_(text)},
+            **{"start_s": seconds, "end_s": seconds, "speaker": text, "marks": list_(text)},
+        },
+        "cues": {
+            **{"source_id": text, "cue": number, "start_ms": number, "end_ms": number},
+            **{"text": text, "speaker": text},
+        },
+        "words": {
+            **{"source_id": text, "n": number, "cue": number, "word": text},
+            **{"start_s": seconds, "end_s": seconds},
+            **{"is_spaced": pl.Boolean(), "probability": seconds},
         },
         "generations": {
             **{"key": text, "attempt": number, "task": text, "source_id": text},
@@ -67,7 +80,9 @@ def test_columns_of_version_3() -> None:
         "documents": {
             **dict.fromkeys(("document_id", "source_id", "kind", "language", "length"), text),
             **dict.fromkeys(("model", "title"), text),
-            "sections": list_(pl.Struct({"heading": text, "bullets": list_(bullet)})),
+            "sections": list_(
+                pl.Struct({"heading": text, "bullets": list_(bullet), "start_s": seconds})
+            ),
             "coverage": pl.Struct(dict.fromkeys(("ok", "repaired", "kept", "failed"), number)),
             "failed_pages": list_(text),
             "paths": list_(text),
@@ -92,7 +107,7 @@ def test_columns_of_version_3() -> None:
         },
     }
 
-    assert tables.SCHEMA_VERSION == 3
+    assert tables.SCHEMA_VERSION == 4
     assert {name: dict(schema) for name, schema in tables.SCHEMAS.items()} == expected
 
 
@@ -105,6 +120,26 @@ def test_a_source_and_its_segments_read_back(tmp_path: Path) -> None:
     assert tables.to_records(rows, Segment) == list(SEGMENTS)
     assert tables.to_records(read_table(tmp_path, "sources").collect(), Source) == [SOURCE]
     assert files.sort("n").equals(rows)
+
+
+def test_documents_of_an_older_lectern_can_be_read(tmp_path: Path) -> None:
+    """Columns that it did not have are null, also those within others."""
+    now = tables.SCHEMAS["documents"]
+    citation = pl.Struct({"n": pl.Int64, "page": pl.Int64, "page_label": pl.String})
+    bullet = pl.Struct({"text": pl.String, "citations": pl.List(citation)})
+    sections = pl.List(pl.Struct({"heading": pl.String, "bullets": pl.List(bullet)}))
+    cited = {"n": 3, "page": 1, "page_label": "i"}
+    row = {"sections": [[{"heading": "One", "bullets": [{"text": "A.", "citations": [cited]}]}]]}
+    old = pl.DataFrame({"document_id": ["d"], **row}, schema_overrides={"sections": sections})
+    about = {"lectern.table": "documents", "lectern.schema_version": "3"}
+    (tmp_path / "documents").mkdir()
+    old.write_parquet(tmp_path / "documents" / "d.parquet", metadata=about)
+
+    [read] = read_table(tmp_path, "documents").collect().iter_rows(named=True)
+    assert read.keys() == now.keys()
+    [section] = read["sections"]
+    assert section["start_s"] is None
+    assert section["bullets"][0]["citations"] == [cited | {"start_s": None}]
 
 
 def test_landing_a_source_again_changes_no_byte(tmp_path: Path) -> None:
