@@ -25,6 +25,7 @@ from typing import Protocol
 
 from tasks.errors import PipelineError, RefusedError
 from tasks.generate.attempts import counting, left, was_refused
+from tasks.generate.chapter_titles import CHAPTER_CHECKS, check_chapters
 from tasks.generate.checks import FAILING, check
 from tasks.generate.glossary import check_renderings
 from tasks.generate.line_checks import LINE_CHECKS
@@ -37,7 +38,9 @@ _CRASHED = "worker_crashed"
 _CHECKS = {  # by task, where it is not `check`
     "translate": check_translation,
     "glossary": check_renderings,
+    "chapters": check_chapters,
 }
+_FAILING = FAILING | LINE_CHECKS | CHAPTER_CHECKS
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +196,7 @@ class _Asker:
 def _answered(blank: Generation, request: Request, answer: ChatAnswer) -> Generation:
     """Return the row of an answer: failed, if a check says so."""
     checks = _CHECKS.get(request.task, check)(request, answer.text, answer.finish_reason)
-    failing = [name for name in checks if name in FAILING | LINE_CHECKS]
+    failing = [name for name in checks if name in _FAILING]
     span = f"{request.task} of segments {request.first_n} to {request.last_n}"
     problem = f"the answer failed its checks ({', '.join(failing)})"
     return replace(

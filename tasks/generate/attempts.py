@@ -16,8 +16,8 @@ from tasks.records import Generation, GenerationTask
 
 MAX_ATTEMPTS = 3
 # What is wrong with a translation is asked for again by other requests: tasks.generate.ladder. Of
-# a glossary it costs little to lack some.
-_ATTEMPTS: Mapping[GenerationTask, int] = {"translate": 1, "glossary": 2}
+# a glossary it costs little to lack some, and without chapters there are parts by time.
+_ATTEMPTS: Mapping[GenerationTask, int] = {"translate": 1, "glossary": 2, "chapters": 2}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 

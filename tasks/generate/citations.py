@@ -1,7 +1,7 @@
-"""From lines to pages: what a statement rests on, as code knows it.
+"""From lines to pages or times: what a statement rests on, as code knows it.
 
-The model names lines of its own prompt and never a page; which segment a line shows and on
-which page that stands is looked up here.
+The model names lines of its own prompt and never a page or a time; which segment a line shows,
+and on which page that stands or when it is said, is looked up here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def note(statement: Statement, lines: Sequence[Line]) -> Note:
 
 
 def citations(lines: Iterable[Line], segments: Mapping[int, Segment]) -> tuple[Citation, ...]:
-    """Return the segments that lines show, each once, with their pages."""
+    """Return the segments that lines show, each once, with their pages or times."""
     cited = [segments[n] for n in dict.fromkeys(line.n for line in lines)]
-    return tuple(Citation(n=s.n, page=s.page, page_label=s.page_label) for s in cited)
+    return tuple(
+        Citation(n=s.n, page=s.page, page_label=s.page_label, start_s=s.start_s) for s in cited
+    )

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.naming import ranges
+from tasks.naming import clock, ranges, span
 from tasks.records import Generation, Request, Segment, TranslatedLine
 
 FlawKind = Literal["chunk_failed", "merge_failed", "notes_cut", "line_failed", "line_kept"]
 
-Unit = Literal["page", "paragraph"]
+Unit = Literal["page", "paragraph", "time"]
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,41 @@ def line_flaws(lines: Iterable[TranslatedLine], segments: Mapping[int, Segment])
 
 
 def places(segments: Sequence[Segment]) -> tuple[str, ...]:
-    """Name the pages of segments, or their paragraphs where there are no pages."""
+    """Name the pages of segments; where there are none, their times or else their paragraphs.
+
+    Of times those that follow one another are drawn together: 12:30–18:05.
+
+    Args:
+        segments: rising.
+    """
+    if any(segment.start_s is not None for segment in segments):
+        return _times(segments)
     labels = {segment.page: segment.page_label for segment in segments}
     if None in labels:
         return tuple(f"¶ {run}" for run in ranges([each.paragraph for each in segments]))
     return tuple(labels.values())
 
 
+def _times(segments: Sequence[Segment]) -> tuple[str, ...]:
+    runs: list[list[Segment]] = []
+    for segment in segments:
+        if runs and runs[-1][-1].n == segment.n - 1:
+            runs[-1].append(segment)
+        else:
+            runs.append([segment])
+    return tuple(
+        _time(run[0]) if len(run) == 1 else span(run[0].start_s or 0.0, run[-1].end_s or 0.0)
+        for run in runs
+    )
+
+
+def _time(segment: Segment) -> str:
+    return clock(segment.start_s or 0.0)
+
+
 def _place(first: Segment, last: Segment) -> tuple[Unit, str, str]:
+    if first.start_s is not None:
+        return "time", _time(first), _time(last)
     if first.page is None:
         return "paragraph", str(first.paragraph), str(last.paragraph)
     return "page", first.page_label, last.page_label

@@ -28,12 +28,14 @@ VARIABLES: Mapping[str, frozenset[str]] = {
     "merge": _SHOWN - {"context"} | {"max_bullets", "notes"},
     "translate": _SHOWN | {"glossary", "pairs"},
     "glossary": _SHOWN - {"section"},
+    "chapters": _SHOWN - {"section"} | {"max_chapters"},
 }
 _NEEDED: Mapping[str, frozenset[str]] = {
     "summarize": frozenset({"source"}),
     "merge": frozenset({"source", "notes"}),
     "translate": frozenset({"source"}),
     "glossary": frozenset({"source"}),
+    "chapters": frozenset({"source"}),
 }
 
 _environment = SandboxedEnvironment(

@@ -2,17 +2,17 @@
 
 Owns the order of things: notes on every chunk, then merges until one note is left, of the whole
 or of each section. A pure function of what is done, so resuming is no special path. Does not know
-where answers are kept, nor who gives them.
+where answers are kept, nor who gives them, nor what a chapter is: parts are given to it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, groupby
-from pathlib import PurePath
 
 from tasks.chunk import chunk_segments
 from tasks.chunk.text import line_text
@@ -26,7 +26,7 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.summary_requests import SummaryRequests
 from tasks.generate.support import unsupported
-from tasks.naming import file_name
+from tasks.naming import title_of
 from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Bullet,
@@ -45,6 +45,8 @@ from tasks.settings import Settings
 Done = Mapping[str, Generation]
 
 _BULLETS: Mapping[SummaryLength, int] = {"short": 5, "medium": 10, "long": 20, "outline": 5}
+_LINES_A_BULLET = 2  # of a part, at least
+_BULLETS_A_PART: Mapping[SummaryLength, int] = {"short": 2, "medium": 4, "long": 8, "outline": 2}
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,31 @@ class SummaryOptions:
     language: str = "auto"
     length: SummaryLength = "medium"
 
+    def language_for(self, source: Source) -> str:
+        """Return the code of a summary's language."""
+        return source.language if self.language == "auto" else self.language
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that becomes one section of the summary; it lasts until the next one begins.
+
+    Attributes:
+        heading: of the section; the model is told those alone that the segments stand under.
+        first_n: its first segment.
+        start_s: of what is played.
+    """
+
+    heading: str
+    first_n: int
+    start_s: float | None = None
+
 
 @dataclass(frozen=True)
 class _Section:
     """The part of the document that becomes one section of the summary."""
 
-    heading: str
+    part: Part
     requests: tuple[Request, ...]
     merger: Merger
     levels: dict[int, tuple[list[Notes], list[Merge]]] = field(default_factory=dict)
@@ -74,6 +95,10 @@ class _Section:
 
 class SummaryPlan:
     """The calls that a summary takes, as far as the answers so far let it be known.
+
+    Args:
+        parts: its sections, the first of which begins with the first segment; none: it is one, or
+            for an outline as many as the document's headings make.
 
     Attributes:
         chunks: what the notes are taken on, in order.
@@ -91,28 +116,21 @@ class SummaryPlan:
         prompts: PromptLibrary,
         options: SummaryOptions,
         settings: Settings,
+        parts: Sequence[Part] = (),
     ) -> None:
         self._source, self._options, self._model = source, options, spec.name
         self._segments = {segment.n: segment for segment in segments}
-        self.language = source.language if options.language == "auto" else options.language
-        self._title = source.title or PurePath(file_name(source.uri)).stem
+        self.language = options.language_for(source)
+        self._title = title_of(source.title, source.uri)
+        self.document_id = summary_id(source, spec, prompts, options, settings)
+        self._given, self._last = parts, (_BULLETS_A_PART if parts else _BULLETS)[options.length]
         budget = Budget.of(spec, settings)
-        identity = model_identity(spec, settings)
-        maker = SummaryRequests(
-            RequestMaker(source, spec, prompts, budget, self.language, self._title, identity)
-        )
-        self._made_by = [identity, prompts.hash("summarize"), prompts.hash("merge"), asdict(budget)]
-        self.chunks = chunk_segments(
-            replace(source, title=self._title),
-            _summarised(segments),
-            maker.chunk_tokens,
-            max_prompt_tokens=budget.max_prompt_tokens,
-            max_lines=budget.max_lines,
-            line_tokens=maker.tokens,
-            max_line_tokens=budget.max_line_tokens,
-        )
+        maker = SummaryRequests(request_maker(source, spec, prompts, options, settings))
+        packed = [self._packed(each, maker, budget) for each in self._split(_summarised(segments))]
+        numbered = enumerate(chain.from_iterable(packed))
+        self.chunks = [replace(chunk, index=index) for index, chunk in numbered]
         self._sections = [
-            self._section(heading, chunks, maker, budget) for heading, chunks in self._parts()
+            self._section(part, chunks, maker, budget) for part, chunks in self._parts()
         ]
         self._answers: dict[tuple[str, int], tuple[str, Notes]] = {}
 
@@ -151,31 +169,65 @@ class SummaryPlan:
             failed_pages=places([self._segments[n] for n in sorted(failed)]),
         )
 
-    def _parts(self) -> list[tuple[str, list[Chunk]]]:
-        """Return the chunks of each section of the summary, under its heading.
+    def _split(self, segments: Sequence[Segment]) -> list[list[Segment]]:
+        """Return the segments of each part that is given; else all of them."""
+        firsts = [part.first_n for part in self._given[1:]]
+        groups = groupby(segments, key=lambda each: bisect_right(firsts, each.n))
+        return [list(group) for _, group in groups]
 
-        For an outline these are the document's sections, of the shallowest level that has two
-        or more of them.
+    def _packed(
+        self, segments: Sequence[Segment], maker: SummaryRequests, budget: Budget
+    ) -> list[Chunk]:
+        return chunk_segments(
+            replace(self._source, title=self._title),
+            segments,
+            maker.chunk_tokens,
+            max_prompt_tokens=budget.max_prompt_tokens,
+            max_lines=budget.max_lines,
+            line_tokens=maker.tokens,
+            max_line_tokens=budget.max_line_tokens,
+        )
+
+    def _parts(self) -> list[tuple[Part, list[Chunk]]]:
+        """Return the chunks of each section of the summary.
+
+        For an outline without given parts these are the document's sections, of the shallowest
+        level that has two or more of them.
         """
+        if self._given:
+            firsts = [part.first_n for part in self._given[1:]]
+            groups = groupby(self.chunks, key=lambda each: bisect_right(firsts, each.first_n))
+            return [(self._given[i], list(group)) for i, group in groups]
         paths = [self._segments[chunk.first_n].heading_path for chunk in self.chunks]
         depth = max(map(len, paths), default=0) if self._options.length == "outline" else 0
         for level in range(1, depth + 1):
             tops = groupby(zip(paths, self.chunks, strict=True), key=lambda each: each[0][:level])
             parts = [(top[-1] if top else "", [c for _, c in group]) for top, group in tops]
             if len(parts) >= 2:
-                return parts
-        return [("", self.chunks)]
+                return [(Part(heading, chunks[0].first_n), chunks) for heading, chunks in parts]
+        return [(Part("", 1), self.chunks)]
 
     def _section(
-        self, heading: str, chunks: list[Chunk], maker: SummaryRequests, budget: Budget
+        self, part: Part, chunks: list[Chunk], maker: SummaryRequests, budget: Budget
     ) -> _Section:
-        last = _BULLETS[self._options.length]
+        last = self._last
+        if self._given:  # a part may be a sentence or two
+            n_lines = sum(len(chunk.lines) for chunk in chunks)
+            last = min(last, -(-n_lines // _LINES_A_BULLET))
         requests = [maker.notes(chunk) for chunk in chunks]
         if len(chunks) == 1:  # the notes are the summary
             whole = maker.notes(chunks[0], last)
             if whole.prompt_tokens <= budget.max_prompt_tokens:
                 requests = [whole]
-        return _Section(heading, tuple(requests), Merger(maker, budget, heading, last))
+        return _Section(part, tuple(requests), Merger(maker, budget, self._topic(part), last))
+
+    def _topic(self, part: Part) -> str:
+        """Return what merges are told that a section is about. Not a heading that is nowhere in
+        the source: what is found in the ledger depends on no other answer."""
+        if not self._given:
+            return part.heading
+        path = self._segments[part.first_n].heading_path
+        return path[-1] if path else ""
 
     def _missing(self, section: _Section, done: Done) -> Iterator[Request]:
         """Yield what is missing at the first level of a section that is not complete."""
@@ -247,7 +299,8 @@ class SummaryPlan:
         for merges, before in self._merged(section, done):
             notes = self._after(merges, before, done)
         bullets = (self._bullet(each) for each in chain.from_iterable(notes))
-        return SummarySection(heading=section.heading, bullets=tuple(bullets))
+        part = section.part
+        return SummarySection(heading=part.heading, bullets=tuple(bullets), start_s=part.start_s)
 
     def _bullet(self, said: Note) -> Bullet:
         cited = citations(said.lines, self._segments)
@@ -277,11 +330,38 @@ class SummaryPlan:
                 states[line.n] = max(states.get(line.n, "ok"), state, key=order.index)
         return states
 
-    @property
-    def document_id(self) -> str:
-        asked = [self._source.source_id, "summary", self.language, self._options.length]
-        identity = [*asked, *self._made_by]
-        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+def request_maker(
+    source: Source,
+    spec: ModelSpec,
+    prompts: PromptLibrary,
+    options: SummaryOptions,
+    settings: Settings,
+) -> RequestMaker:
+    """Return what makes the requests of a summary."""
+    budget, identity = Budget.of(spec, settings), model_identity(spec, settings)
+    language, title = options.language_for(source), title_of(source.title, source.uri)
+    return RequestMaker(source, spec, prompts, budget, language, title, identity)
+
+
+def summary_id(
+    source: Source,
+    spec: ModelSpec,
+    prompts: PromptLibrary,
+    options: SummaryOptions,
+    settings: Settings,
+    *more: object,
+) -> str:
+    """Return the hash of what is asked for and of all that makes it.
+
+    Args:
+        more: further things that make it, as JSON has them.
+    """
+    asked = [source.source_id, "summary", options.language_for(source), options.length]
+    hashes = [prompts.hash("summarize"), prompts.hash("merge")]
+    budget = asdict(Budget.of(spec, settings))
+    identity = [*asked, model_identity(spec, settings), *hashes, budget, *more]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def _summarised(segments: Sequence[Segment]) -> list[Segment]:

@@ -7,6 +7,7 @@ from tasks.land.ledger import Ledger
 from tasks.land.sources import land_source
 from tasks.land.statistics import Statistics, latest_run, statistics
 from tasks.land.tables import collect, read_table
+from tasks.land.transcripts import land_transcript
 from tasks.land.translations import land_translation
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "cost_of",
     "land_source",
     "land_summary",
+    "land_transcript",
     "land_translation",
     "latest_run",
     "read_table",

@@ -105,9 +105,16 @@ def _free_places(
 
 def _candidates(source: Path, language: str, names: list[str]) -> Iterator[dict[str, Path]]:
     """Yield names for all files: book.zh.html, or, beside a book.pdf and a book.epub,
-    book.epub.zh.html."""
+    book.epub.zh.html; of subtitles in both languages talk.bilingual.zh.srt."""
     for stem in (source.stem, source.name):
-        yield {name: source.with_name(f"{stem}.{language}{Path(name).suffix}") for name in names}
+        yield {
+            name: source.with_name(f"{stem}{_kind(name)}.{language}{Path(name).suffix}")
+            for name in names
+        }
+
+
+def _kind(name: str) -> str:
+    return ".bilingual" if name.startswith("bilingual.") else ""
 
 
 def _claimed(results: Path, source: Source) -> tuple[set[str], set[str]]:

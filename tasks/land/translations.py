@@ -1,90 +1,39 @@
-"""Finished translations: Markdown, a page, a book where pandoc is there, and the table `lines`.
+"""Finished translations: Markdown, a page, a book where pandoc is there, subtitles of what is
+played, and the table `lines`.
 
-Owns how source and translation stand beside each other, and what is said of each doubt. Does not
-know how a translation is made.
+Owns which files there are. What the pages show is made in `tasks.land.translation_view`, subtitles
+in `tasks.land.subtitles`. Does not know how a translation is made.
 """
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
-from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 
-from tasks.generate.languages import is_right_to_left, is_spaceless
 from tasks.land.beside import put_beside
 from tasks.land.books import epub_of
 from tasks.land.documents import land_files
-from tasks.land.labels import Labels, labels
 from tasks.land.rendering import css_of, render
 from tasks.land.tables import collect, read_files, to_frame, to_records, write_table
-from tasks.land.view import PageLink, incomplete_warnings
-from tasks.naming import file_name, link, model_name
-from tasks.records import Document, GlossaryEntry, Segment, Source, Term, TranslatedLine
+from tasks.land.translation_view import CHAPTER, Block, Output, TranslationView, translation_view
+from tasks.records import Cue, Document, GlossaryEntry, Segment, Source, Term, TranslatedLine, Word
 
-Output = Literal["bilingual", "target"]
+__all__ = ["FORMATS", "Format", "Output", "land_translation", "settled_terms"]
+
+Format = Literal["md", "html", "epub", "srt", "vtt"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_SUBTITLES = frozenset({"srt", "vtt"})
 _MOST_SEGMENTS = 0.5
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_DEEPEST = 6  # heading in HTML and Markdown
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A segment and its translation.
-
-    Attributes:
-        doubt: what is to be said of it; "" where nothing is.
-    """
-
-    source: str
-    target: str
-    doubt: str
-
-
-@dataclass(frozen=True)
-class Block:
-    """A heading, a paragraph or a listing.
-
-    Attributes:
-        level: of a heading, from 2; 0: a paragraph.
-        code: of a listing, whose lines stay as they are; else "".
-        page: where a page of the source begins, the link to it.
-        anchor: its name; "" where none begins.
-    """
-
-    level: int
-    code: str
-    pieces: tuple[Piece, ...]
-    page: PageLink | None
-    anchor: str
-
-
-@dataclass(frozen=True)
-class TranslationView:
-    """Everything that the templates show, in the order in which they show it."""
-
-    title: str
-    language: str
-    source_language: str
-    direction: str
-    source_direction: str
-    between: str
-    source_between: str
-    bilingual: bool
-    labels: Labels
-    note: str
-    source: PageLink
-    warnings: tuple[str, ...]
-    blocks: tuple[Block, ...]
-    coverage: str
-    facts: tuple[tuple[str, str], ...]
 
 
 def land_translation(
@@ -96,6 +45,9 @@ def land_translation(
     glossary: Sequence[GlossaryEntry],
     output: Output,
     *,
+    cues: Sequence[Cue] = (),
+    words: Sequence[Word] = (),
+    formats: Collection[Format] = FORMATS,
     beside: bool = False,
     note: str = "",
 ) -> Document:
@@ -103,6 +55,8 @@ def land_translation(
 
     Args:
         lines: one a segment, in their order.
+        cues, words: of what is played: what its subtitles show, and the words in them.
+        formats: of the files; where a source can have none of them, it has all that it can.
         beside: write what is to be read beside the source as well, as name.language.html.
         note: shown at the top; what a reader has to know of the model.
 
@@ -110,7 +64,11 @@ def land_translation(
         StorageError: they can't be written.
     """
     view = translation_view(source, document, segments, lines, output, note)
-    to_read = _to_read(view, document.document_id)
+    wanted = _wanted(formats, has_cues=bool(cues))
+    to_read = _to_read(view, document.document_id, wanted)
+    if wanted & _SUBTITLES:
+        texts = {line.n: line.text for line in lines}
+        to_read |= _subtitles(cues, words, texts, document.language, output, wanted)
     terms = {"glossary.csv": _csv(glossary)} if any(each.rendering for each in glossary) else {}
     glossary = [replace(entry, settled_at=document.created_at) for entry in glossary]
     # These first: a document in the table has its lines and its glossary in theirs.
@@ -122,12 +80,17 @@ def land_translation(
     return put_beside(results, source, landed, to_read) if beside else landed
 
 
-def _to_read(view: TranslationView, document_id: str) -> dict[str, bytes]:
+def _wanted(formats: Collection[Format], *, has_cues: bool) -> set[Format]:
+    possible = {each for each in FORMATS if has_cues or each not in _SUBTITLES}
+    return possible.intersection(formats) or possible
+
+
+def _to_read(view: TranslationView, document_id: str, wanted: Collection[str]) -> dict[str, bytes]:
     """Return the files for readers, by their names."""
     styles = ("summary.css", "translation.css")
-    names = ("translation.md", "translation.html")
+    names = [f"translation.{each}" for each in ("md", "html") if each in wanted]
     files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
-    book = epub_of(
+    book = "epub" in wanted and epub_of(
         render("translation.epub.html.jinja", view=view),
         document_id,
         css_of("translation.epub.css"),
@@ -137,9 +100,34 @@ def _to_read(view: TranslationView, document_id: str) -> dict[str, bytes]:
     return files | ({"translation.epub": book} if book else {})
 
 
+def _subtitles(
+    cues: Sequence[Cue],
+    words: Sequence[Word],
+    texts: Mapping[int, str],
+    language: str,
+    output: Output,
+    wanted: Collection[str],
+) -> dict[str, bytes]:
+    """Return subtitles, by their names: in the target language, and perhaps in both as well."""
+    from tasks.land.subtitles import bilingual, translated_cues, write_srt, write_vtt
+
+    target = translated_cues(cues, words, texts, language)
+    shown = {"translation": target}
+    if output == "bilingual":
+        shown["bilingual"] = bilingual(cues, target)
+    writers = {"srt": write_srt, "vtt": write_vtt}
+    return {
+        f"{name}.{form}": write(own)
+        for name, own in shown.items()
+        for form, write in writers.items()
+        if form in wanted
+    }
+
+
 def _split_level(blocks: Sequence[Block]) -> int:
     """Return the level of chapters: the highest that there are several headings of."""
     levels = Counter(block.level for block in blocks if block.level)
+    levels[CHAPTER] += sum(bool(block.chapter) for block in blocks)
     return min((level for level, n in levels.items() if n > 1), default=2)
 
 
@@ -198,87 +186,3 @@ def _csv(glossary: Sequence[GlossaryEntry]) -> bytes:
     settled = (each for each in glossary if each.rendering)
     writer.writerows((each.term, each.rendering, each.note) for each in settled)
     return text.getvalue().encode("utf-8-sig")  # else Excel takes it for GBK
-
-
-def translation_view(
-    source: Source,
-    document: Document,
-    segments: Sequence[Segment],
-    lines: Sequence[TranslatedLine],
-    output: Output,
-    note: str,
-) -> TranslationView:
-    words = labels(document.language)
-    address = link(source.uri)
-    coverage = words.accounted(document.coverage, source.n_segments)
-    return TranslationView(
-        title=document.title,
-        language=document.language,
-        source_language=source.language,
-        direction=_direction(document.language),
-        source_direction=_direction(source.language),
-        between=_between(document.language),
-        source_between=_between(source.language),
-        bilingual=output == "bilingual",
-        labels=words,
-        note=note,
-        source=PageLink(file_name(source.uri), address),
-        warnings=tuple(_warnings(source, document, words)),
-        blocks=tuple(_blocks(segments, {line.n: line for line in lines}, address, words)),
-        coverage=coverage,
-        facts=(
-            *([(words.pages, str(source.n_pages))] if source.n_pages else []),
-            (words.language, words.languages.get(document.language, document.language)),
-            (words.model, model_name(document.model)),
-            (words.coverage, coverage),
-        ),
-    )
-
-
-def _warnings(source: Source, document: Document, words: Labels) -> Iterator[str]:
-    yield from incomplete_warnings(source, words)
-    if document.failed_pages:
-        marked = words.marked_pages if source.n_pages else words.marked_paragraphs
-        yield marked.format(words.join(document.failed_pages))
-
-
-def _blocks(
-    segments: Sequence[Segment], lines: Mapping[int, TranslatedLine], address: str, words: Labels
-) -> Iterator[Block]:
-    last_page: int | None = None
-    for _, group in groupby(segments, key=lambda each: each.paragraph):
-        paragraph = list(group)
-        first = paragraph[0]
-        is_heading = first.kind == "heading"
-        level = min(_DEEPEST, 1 + max(1, len(first.heading_path))) if is_heading else 0
-        page, anchor = None, ""
-        if first.page is not None and first.page != last_page:
-            last_page = first.page
-            text = words.page.format(first.page_label)
-            page, anchor = PageLink(text, f"{address}#page={first.page}"), f"page-{first.page}"
-        pieces = tuple(
-            Piece(each.text, lines[each.n].text, _doubt(lines[each.n], words)) for each in paragraph
-        )
-        code = "\n".join(each.text for each in paragraph) if first.kind == "code" else ""
-        yield Block(level, code, pieces, page, anchor)
-
-
-def _doubt(line: TranslatedLine, words: Labels) -> str:
-    """Return what a reader is told of a line: nothing of those kept by rule."""
-    if not line.is_doubtful:
-        return ""
-    form = words.doubtful if line.status == "failed" else words.untranslated
-    return form.format(_reasons(line, words))
-
-
-def _reasons(line: TranslatedLine, words: Labels) -> str:
-    return words.join([words.checks.get(name, name) for name in line.reason.split(", ")])
-
-
-def _direction(language: str) -> str:
-    return "rtl" if is_right_to_left(language) else "ltr"
-
-
-def _between(language: str) -> str:
-    """Return what stands between sentences."""
-    return "" if is_spaceless(language) else " "

@@ -23,6 +23,7 @@ VALUES: dict[str, str | int] = {
     "source": "[1] One.\n\n[2] Two.",
     "glossary": "",
     "pairs": "",
+    "max_chapters": 4,
 }
 
 
@@ -151,7 +152,7 @@ def test_a_missing_language_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_prompt_is_an_error(tmp_path: Path) -> None:
-    expected = r"summarise\.toml: no such prompt; there are glossary, merge"
+    expected = r"summarise\.toml: no such prompt; there are chapters, glossary"
     with pytest.raises(PromptError, match=expected):
         library(own(tmp_path, name="summarise.toml"))
 
@@ -160,7 +161,7 @@ def test_a_missing_folder_or_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="no such folder"):
         library(tmp_path / "none")
     shutil.copy(PROMPTS / "merge.toml", tmp_path)
-    with pytest.raises(PromptError, match=r"glossary\.toml is missing"):
+    with pytest.raises(PromptError, match=r"chapters\.toml is missing"):
         PromptLibrary([tmp_path])
 
 

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.naming import as_uri, file_name, link, path_of, ranges
+from tasks.naming import (
+    as_uri,
+    clock,
+    file_name,
+    is_span,
+    link,
+    link_at,
+    path_of,
+    ranges,
+    span,
+    title_of,
+)
 
 GBK = "/a/" + os.fsdecode("茶".encode("gbk")) + ".pdf"
 
@@ -77,3 +88,42 @@ def test_links_to_sources_are_quoted(uri: str, expected: str) -> None:
 def test_runs_of_pages_are_drawn_together() -> None:
     """A book of scans has one range and not three hundred numbers."""
     assert ranges([9, 1, 3, 4, 5, 5]) == ["1", "3–5", "9"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://www.youtube.com/watch?v=abc", "https://www.youtube.com/watch?v=abc&t=754s"),
+        ("https://m.youtube.com/watch?t=9&v=a&list=b#x", "https://m.youtube.com/watch?v=a&list=b&t=754s"),
+        ("https://youtube.com/live/abc", "https://youtube.com/live/abc?t=754s"),
+        ("https://youtu.be/abc?t=3", "https://youtu.be/abc?t=754"),
+        ("https://www.bilibili.com/video/BV1?p=2", "https://www.bilibili.com/video/BV1?p=2&t=754"),
+        ("https://vimeo.com/123", "https://vimeo.com/123#t=754s"),
+        ("https://notyoutube.com/watch?v=abc", "https://notyoutube.com/watch?v=abc#t=754"),
+        ("https://x.org/talk (1).mp4?a=1#t=5", "https://x.org/talk%20%281%29.mp4?a=1#t=754"),
+        ("/talks/day 1.mp4", "file:///talks/day%201.mp4#t=754"),
+        ("file:///a/%B2%E8.mp4", "file:///a/%B2%E8.mp4#t=754"),
+    ],
+)  # fmt: skip
+def test_links_lead_to_a_time_as_each_site_has_it(uri: str, expected: str) -> None:
+    """Elsewhere by a media fragment, which browsers follow in media files."""
+    assert link_at(uri, 754.9) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(-1, "0:00"), (0, "0:00"), (7.9, "0:07"), (754, "12:34"), (3599.9, "59:59"),
+     (3722, "1:02:02"), (36000, "10:00:00")],
+)  # fmt: skip
+def test_times_are_written_as_players_show_them(seconds: float, expected: str) -> None:
+    assert clock(seconds) == expected
+
+
+def test_a_stretch_of_time_is_told_from_a_title() -> None:
+    assert is_span(span(0, 8000))
+    assert not any(map(is_span, ("", "12:30", "12:30–18:05 Sorting", "2–3")))
+
+
+def test_what_has_no_title_goes_by_its_files_name() -> None:
+    assert title_of("", "/talks/day 1.mp4") == "day 1"
+    assert title_of("Sorting", "/talks/day 1.mp4") == "Sorting"
