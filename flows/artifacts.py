@@ -162,13 +162,17 @@ class RunPage(Watcher):
 
 
 def publish_document(uri: str, document: Document) -> None:
-    """Show a landed document much as it stands in its Markdown file: a long one's beginning."""
-    file = next(Path(path) for path in document.paths if path.endswith(".md"))
-    whole = file.read_text(encoding="utf-8")
+    """Show a landed document much as it stands in its Markdown file: a long one's beginning.
+
+    One without such a file is shown by where its files are.
+    """
+    file = next((Path(path) for path in document.paths if path.endswith(".md")), None)
+    whole = file.read_text(encoding="utf-8") if file else f"# {markdown(document.title)}\n"
     shown = whole if len(whole) <= _MOST_SHOWN else _beginning(whole)
     text = for_a_web_page(shown, [uri, *document.paths])
     key = f"{document.kind}-{key_of(document.title)}-{document.document_id[:8]}"
-    _if_possible(lambda: create_markdown_artifact(text, key=key, description=str(file)))
+    about = str(file or document.title)
+    _if_possible(lambda: create_markdown_artifact(text, key=key, description=about))
 
 
 def _beginning(text: str) -> str:

@@ -31,20 +31,23 @@ from flows.run_tables import accounted_for, of_translations
 from flows.words import Words
 from tasks.errors import PipelineError
 from tasks.extract import EXTRACTOR_VERSION, ocr
+from tasks.extract.lectures import LECTURE_VERSION, LectureOptions, Urls
 from tasks.generate.budget import model_identity
+from tasks.generate.languages import language_code
 from tasks.generate.prompts import PromptLibrary
 from tasks.land import statistics
 from tasks.naming import as_path
 from tasks.pool.models import absolute_name
 from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.tuning import tuning_for
-from tasks.records import OcrMode, Request
+from tasks.records import CaptionsMode, OcrMode, Request
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
 # The settings by which a document can be read and asked about, or not.
 _LIMITS = {
     *("pdf_memory_mb", "pdf_seconds", "ocr", "ocr_languages", "ocr_seconds"),
     *("max_prompt_tokens", "pool_n_ctx"),
+    *("captions", "speech_model", "media_max_hours"),
 }
 
 
@@ -57,6 +60,31 @@ class Parameters:
     password: SecretStr | None = None
     ocr: OcrMode | None = None
     prompt_dir: str | None = None
+    captions: CaptionsMode | None = None
+    speech_model: str | None = None
+    spoken: str | None = None
+    hotwords: str = ""
+    speech_again: bool = False
+    urls: Urls = "documents"
+
+    def settings(self) -> Settings:
+        """Return the settings, with what is said otherwise here."""
+        given = {"captions": self.captions, "speech_model": self.speech_model}
+        return settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+
+    def lecture(self, making: Making) -> LectureOptions:
+        """Return how what is played is read.
+
+        Raises:
+            SourceError: the language is unknown.
+        """
+        return LectureOptions(
+            urls=self.urls,
+            captions=self.captions,
+            language=language_code(self.spoken) if self.spoken else "",
+            hotwords=self.hotwords or making.hotwords,
+            again=self.speech_again,
+        )
 
 
 def make_documents(
@@ -70,16 +98,15 @@ def make_documents(
         making: returns what is made.
         intake: returns where the sources are from.
     """
-    config = settings()
     with RunPage(str(flow_run.id), watcher.get()) as page:
         try:
+            config = parameters.settings()
             given = intake()
             if given.is_empty(config):
                 return Completed(message=Taken([]).nothing)
             made = making(config)
-            name = absolute_name(parameters.model or config.model, PROJECT_ROOT)
-            spec = load_spec(name, config, page.fetched)
-            page.note(spec.note)
+            lecture = parameters.lecture(made)
+            spec = _model(parameters, config, page) if made.needs_model else None
             own = parameters.prompt_dir
             prompts = prompt_library(config, as_path(own, PROJECT_ROOT) if own else None)
             taken = given.take(config, _made_by(made, spec, prompts, config), made.language)
@@ -87,7 +114,7 @@ def make_documents(
                 return Completed(message=taken.nothing)
             progress = Progress(len(taken.uris))
             # Of all batches together, and of one: as many again wait as are answered.
-            at_once = 2 * tuning_for(config, spec.identity).n_seq_max
+            at_once = 2 * tuning_for(config, spec.identity).n_seq_max if spec else 1
             password = parameters.password
             with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
                 job = Job(
@@ -100,6 +127,7 @@ def make_documents(
                     password=password.get_secret_value() if password else None,
                     ocr=parameters.ocr,
                     prompts=prompts,
+                    lecture=lecture,
                     flow_run_id=page.flow_run_id,
                     go_on=given.go_on,
                 )
@@ -121,13 +149,28 @@ def make_documents(
         return _state(outcomes, made.words, len(rounds.left) + taken.n_copied)
 
 
-def _made_by(making: Making, spec: ModelSpec, prompts: PromptLibrary, settings: Settings) -> str:
+def _model(parameters: Parameters, settings: Settings, page: RunPage) -> ModelSpec:
+    """Return the model, fetched if need be.
+
+    Raises:
+        ModelError: it can't be had.
+    """
+    name = absolute_name(parameters.model or settings.model, PROJECT_ROOT)
+    spec = load_spec(name, settings, page.fetched)
+    page.note(spec.note)
+    return spec
+
+
+def _made_by(
+    making: Making, spec: ModelSpec | None, prompts: PromptLibrary, settings: Settings
+) -> str:
     """Return the hash of what determines a document besides its source, and whether it can be made:
     following a failure's remedy changes it."""
     hashes = [prompts.hash(name) for name in making.prompts]
-    asking = [model_identity(spec, settings), *hashes, repr(making)]
+    identity = model_identity(spec, settings) if spec else ""
+    asking = [identity, *hashes, repr(making)]
     limits = settings.model_dump(mode="json", include=_LIMITS)
-    work = [*asking, EXTRACTOR_VERSION, ocr.means(), limits]
+    work = [*asking, EXTRACTOR_VERSION, LECTURE_VERSION, ocr.means(), limits]
     return hashlib.sha256(json.dumps(work).encode()).hexdigest()
 
 

@@ -64,6 +64,9 @@ class FlowHere:
 
 SUMMARIZE = FlowHere("flows.summarize_pdf", "summarize_pdf", WORDS["summary"])
 TRANSLATE = FlowHere("flows.translate_pdf", "translate_pdf", WORDS["translation"])
+SUMMARIZE_VIDEO = FlowHere("flows.summarize_video", "summarize_video", WORDS["summary"])
+TRANSLATE_VIDEO = FlowHere("flows.translate_video", "translate_video", WORDS["translation"])
+TRANSCRIBE = FlowHere("flows.transcribe", "transcribe", WORDS["transcript"])
 
 
 def run_here(

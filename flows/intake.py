@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
+
+from tasks.media.fetch import entries
 
 from flows.rounds import Outcome
 from tasks.errors import SourceError
 from tasks.extract import find_sources
+from tasks.extract.lectures import Urls, leads_to_document
 from tasks.extract.sources import documents_below
 from tasks.land.documents import landed_paths
 from tasks.land.inbox import NewFile, land_entry, new_files
-from tasks.naming import uri_of
+from tasks.naming import is_url, uri_of
 from tasks.records import InboxEntry, SourceStatus
 from tasks.settings import PROJECT_ROOT, Settings
 
+_PLAYLISTS = 2  # looked at at once
 INBOX = PROJECT_ROOT / "data" / "inbox"  # it is made where it is not
 
 log = logging.getLogger(__name__)
@@ -64,9 +70,14 @@ class Intake(Protocol):
 
 @dataclass(frozen=True)
 class Named:
-    """What the user names; nothing is noted beyond the tables."""
+    """What the user names; nothing is noted beyond the tables.
+
+    Args:
+        urls: what URLs lead to; a playlist is each of its videos.
+    """
 
     sources: Sequence[str]
+    urls: Urls = "documents"
 
     def is_empty(self, settings: Settings) -> bool:
         return False
@@ -77,7 +88,7 @@ class Named:
         if not uris:
             what = ", ".join(self.sources) or "sources"
             raise SourceError(what, "no document is there", "Name documents")
-        return Taken(uris)
+        return Taken(uris if self.urls == "documents" else _expanded(uris, settings))
 
     @property
     def go_on(self) -> None:
@@ -128,6 +139,18 @@ class Inbox:
     def go_on(self) -> Callable[[], bool] | None:
         until = self.until
         return (lambda: self.now() < until) if until else None
+
+
+def _expanded(uris: Sequence[str], settings: Settings) -> list[str]:
+    """Return the videos of playlists in their place, each once."""
+    with ThreadPoolExecutor(_PLAYLISTS) as pool:
+        found = pool.map(lambda uri: _entries(uri, settings), uris)
+        return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def _entries(uri: str, settings: Settings) -> list[str]:
+    is_page = is_url(uri) and not leads_to_document(uri)
+    return entries(uri, settings) if is_page else [uri]
 
 
 def _note(

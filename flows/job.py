@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -20,16 +21,21 @@ from typing import Self
 from flows.asking import Asker
 from flows.claims import Claims
 from flows.making import Making
-from flows.progress import Progress
+from flows.memory import make_room
+from flows.progress import Progress, fetched_in_words
 from flows.rounds import Plan, Reading
+from flows.turns import Turns
 from tasks.errors import PipelineError, StorageError
 from tasks.extract import extract, ocr
+from tasks.extract.lectures import LectureOptions
 from tasks.extract.process import end_children
 from tasks.generate.ask import RunContext
 from tasks.generate.attempts import counting, left
 from tasks.generate.prompts import PromptLibrary
 from tasks.land import Ledger, cost_of, land_source, write_index
+from tasks.land.documents import landed_paths
 from tasks.land.files import tidy
+from tasks.media import cache
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, OcrMode, Request
 from tasks.settings import Settings
@@ -41,7 +47,9 @@ class Job:
     """What the jobs of one run share.
 
     Args:
+        spec: the language model; None: nothing is asked.
         making: what is made of each document.
+        lecture: how what is played is read.
         again: ask everything anew, whatever the ledger holds of earlier runs.
         go_on: asked before anything that takes long; once it says no, it is not begun, and what is
             being read is left half read.
@@ -50,7 +58,7 @@ class Job:
     def __init__(
         self,
         settings: Settings,
-        spec: ModelSpec,
+        spec: ModelSpec | None,
         making: Making,
         asker: Asker,
         progress: Progress,
@@ -59,6 +67,7 @@ class Job:
         password: str | None = None,
         ocr: OcrMode | None = None,
         prompts: PromptLibrary | None = None,
+        lecture: LectureOptions | None = None,
         flow_run_id: str = "",
         go_on: Callable[[], bool] | None = None,
     ) -> None:
@@ -71,6 +80,12 @@ class Job:
         self._ledger = Ledger(settings.results)
         self._over = threading.Event()
         self._claims = Claims(settings.home)
+        self._turns = Turns(self._go_on, partial(make_room, settings))
+        self._lecture = replace(
+            lecture or LectureOptions(),
+            turn=self._turns.speech,
+            written=landed_paths(settings.results),
+        )
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
     def read(self, uri: str) -> Reading:
@@ -82,11 +97,13 @@ class Job:
             ocr=self._ocr,
             again=self._again,
             progress=self._heard,
+            lecture=self._lecture,
         )
         self._progress.reading("")
         self._go_on()
         source = replace(extracted.source, read_at=datetime.now(UTC))
-        land_source(self._settings.results, replace(extracted, source=source))
+        extracted = replace(extracted, source=source)
+        land_source(self._settings.results, extracted)
         if source.status == "failed":
             return Reading(source, None)
         try:
@@ -95,14 +112,18 @@ class Job:
             failed = replace(source, error=str(error), remedy=error.remedy)
             land_source(self._settings.results, replace(extracted, source=failed))
             raise
-        return Reading(source, wanted, extracted.segments)
+        return Reading(source, wanted, extracted)
 
-    def _heard(self, text: str, done_bytes: int, total_bytes: int) -> None:
-        """Tell how far the reading is, where it takes long: fetching, recognising text."""
+    def _heard(self, text: str, done: int, total: int) -> None:
+        """Tell how far the reading is, where it takes long: fetching, recognising text or speech.
+
+        Args:
+            done, total: bytes; of speech seconds.
+        """
         self._go_on()
         if not text.startswith("reading "):
-            size = f": {done_bytes >> 20} of {total_bytes >> 20} MB" if total_bytes else ""
-            self._progress.reading(f"{text}{size}")
+            share = done / total if total else 0.0
+            self._progress.reading(fetched_in_words(text, done, total), share)
 
     def _go_on(self) -> None:
         """Let a reading thread go on, unless the run is over: what it has is then half read."""
@@ -118,19 +139,21 @@ class Job:
         there was no time for."""
         keys = {request.key for request in requests}
         earlier = {} if self._again else self._ledger.rows(keys)
-        rows = self._asker.ask(
-            [replace(each, earlier=tuple(earlier.get(each.key, ()))) for each in requests],
-            self._spec.name,
-            self._ledger.record,
-            RunContext(
-                flow_run_id=self._flow_run_id,
-                task_run_id=task_run_id,
-                model=self._spec.name,
-                quantization=self._spec.quantization,
-            ),
-            self._progress.answered,
-            self._is_time_left,
-        )
+        assert self._spec is not None
+        with self._turns.asking():
+            rows = self._asker.ask(
+                [replace(each, earlier=tuple(earlier.get(each.key, ()))) for each in requests],
+                self._spec.name,
+                self._ledger.record,
+                RunContext(
+                    flow_run_id=self._flow_run_id,
+                    task_run_id=task_run_id,
+                    model=self._spec.name,
+                    quantization=self._spec.quantization,
+                ),
+                self._progress.answered,
+                self._is_time_left,
+            )
         self._asked |= {row.key for row in rows}
 
     def best(self, keys: Collection[str]) -> dict[str, Generation]:
@@ -148,8 +171,9 @@ class Job:
         Args:
             done: the answers that it is made of, by key.
         """
-        plan = reading.plan
+        plan, extracted = reading.plan, reading.extracted
         assert plan is not None
+        assert extracted is not None
         cost = cost_of(chain.from_iterable(self._ledger.rows(done.keys()).values()))
         document = replace(
             plan.document(done),
@@ -159,12 +183,11 @@ class Job:
         )
         landed = self._making.land(
             self._settings.results,
-            reading.source,
+            extracted,
             document,
-            reading.segments,
             plan,
             done,
-            self._spec.note,
+            self._spec.note if self._spec else "",
         )
         self._claims.give_back(landed.document_id)
         return landed
@@ -176,6 +199,7 @@ class Job:
     def __enter__(self) -> Self:
         tidy(self._settings.results)
         ocr.tidy(self._settings.home)
+        cache.tidy(self._settings.home)
         self._claims.tidy()
         return self
 

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.generate.foresight import Foreseen
+from tasks.naming import clock
 from tasks.records import Generation, Request
 
 if TYPE_CHECKING:
     from flows.rounds import Outcome
+
+
+_LEAST_SHARE = 0.01  # of a reading, that tells how long the rest takes
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Snapshot:
         tokens_per_s: read and written, since the model is there; 0 before.
         seconds_left: None as long as nothing is known.
         reading: what reading a source is at, where that takes long; else "".
+        reading_share: the part of it that is done, from 0 to 1.
+        reading_s: seconds that it takes further; None as long as nothing is known.
         doing: what the first answer waits for, such as a model that is loaded; else "".
         elsewhere: documents that another run is making, and which are waited for.
     """
@@ -44,6 +50,8 @@ class Snapshot:
     seconds_left: float | None
     doing: str = ""
     reading: str = ""
+    reading_share: float = 0.0
+    reading_s: float | None = None
     calls_foreseen: int = 0
     elsewhere: int = 0
 
@@ -63,7 +71,7 @@ class Snapshot:
         if self.sources_ended == self.sources:
             return 1.0
         if not self.calls_known:
-            return self.sources_ended / self.sources
+            return (self.sources_ended + self.reading_share) / self.sources
         return self.sources_read / self.sources * self.calls / self.calls_expected
 
 
@@ -116,6 +124,8 @@ class Progress:
         self._foreseen: dict[int, Foreseen] = {}
         self._started: float | None = None
         self._doing = self._reading = ""
+        self._share = 0.0
+        self._share_began = (0.0, 0.0)  # share and clock when this reading was first told
         self._elsewhere = 0
 
     def planned(self, requests: Sequence[Request]) -> None:
@@ -141,10 +151,12 @@ class Progress:
         with self._lock:
             self._foreseen[source] = calls
 
-    def reading(self, text: str) -> None:
-        """Note what reading a source is at; "": nothing worth a word."""
+    def reading(self, text: str, share: float = 0.0) -> None:
+        """Note what reading a source is at, and how far; "": nothing worth a word."""
         with self._lock:
-            self._reading = text
+            if not share or share < self._share:
+                self._share_began = (share, self._clock())
+            self._reading, self._share = text, share
 
     def elsewhere(self, documents: int) -> None:
         """Note how many documents another run is making."""
@@ -186,9 +198,17 @@ class Progress:
                 seconds_left=self._seconds_left(seconds),
                 doing=self._doing,
                 reading=self._reading,
+                reading_share=self._share,
+                reading_s=self._reading_s(),
                 calls_foreseen=sum(each.calls for each in self._foreseen.values()),
                 elsewhere=self._elsewhere,
             )
+
+    def _reading_s(self) -> float | None:
+        first, began = self._share_began
+        if self._share - first < _LEAST_SHARE:
+            return None
+        return (1 - self._share) * (self._clock() - began) / (self._share - first)
 
     def _seconds_left(self, seconds: float) -> float | None:
         """Estimate: what is planned and foreseen, and unread sources like the read ones, at the
@@ -208,8 +228,12 @@ def in_words(snapshot: Snapshot) -> str:
     What matters most comes first: Prefect's UI cuts the line short.
     """
     if snapshot.sources_read < snapshot.sources and not snapshot.calls_known:
-        name = _lowered(_extracting(snapshot).name)
-        return f"{name}, {snapshot.reading}" if snapshot.reading else name
+        parts = [_lowered(_extracting(snapshot).name)]
+        if snapshot.reading:
+            parts.append(snapshot.reading)
+        if snapshot.reading_s is not None:
+            parts.append(f"about {duration(snapshot.reading_s)} left")
+        return ", ".join(parts)
     parts = []
     if snapshot.seconds_left is not None:
         parts.append(f"about {duration(snapshot.seconds_left)} left")
@@ -274,11 +298,14 @@ def _calls(snapshot: Snapshot) -> str:
     return f"{snapshot.calls:,} of {about}{snapshot.calls_expected:,}"
 
 
-def fetched_in_words(label: str, done_bytes: int, total_bytes: int) -> str:
-    """Return how far a model's file is: "fetching x.gguf: 12 of 934 MB"."""
-    if not total_bytes:
+def fetched_in_words(label: str, done: int, total: int) -> str:
+    """Return how far a file is: "fetching x.gguf: 12 of 934 MB"; of one that is heard, in seconds:
+    "transcribing talk.mp3: 12:30 of 1:02:00"."""
+    if not total:
         return label
-    return f"{label}: {done_bytes >> 20} of {total_bytes >> 20} MB"
+    if label.startswith("transcribing "):
+        return f"{label}: {clock(done)} of {clock(total)}"
+    return f"{label}: {done >> 20} of {total >> 20} MB"
 
 
 def duration(seconds: float) -> str:

@@ -15,14 +15,17 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flows.progress import Progress, Watcher
 from tasks.errors import InferenceError, PipelineError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
 from tasks.naming import short_name
-from tasks.records import Document, Generation, Request, Segment, Source
+from tasks.records import Document, Generation, Request, Source
+
+if TYPE_CHECKING:
+    from tasks.extract import Extracted
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +60,7 @@ class Reading:
 
     source: Source
     plan: Plan | None
-    segments: Sequence[Segment] = ()
+    extracted: Extracted | None = None
 
 
 class Future(Protocol):

@@ -97,17 +97,23 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     if outcome.error or document is None or source is None:
         return [f"[red]✗[/] {escape(outcome.error)}"]
     mark = "[yellow]![/]" if outcome.warnings else "[green]✓[/]"
-    lines = [
-        f"{mark} {name}: {_accounted(outcome, document, source)}; "
-        f"{outcome.asked} asked, {outcome.from_ledger} from the ledger"
-    ]
+    lines = [f"{mark} {name}: {_accounted(outcome, document, source)}{_asked(outcome, document)}"]
     lines += [f"  [yellow]{escape(line)}[/]" for line in warning_lines(outcome)]
     return [*lines, *(f"  {escape(path)}" for path in document.paths)]
+
+
+def _asked(outcome: Outcome, document: Document) -> str:
+    if document.kind == "transcript":
+        return ""
+    return f"; {outcome.asked} asked, {outcome.from_ledger} from the ledger"
 
 
 def _accounted(outcome: Outcome, document: Document, source: Source) -> str:
     if document.kind == "translation":
         return accounted_for([outcome])
+    if document.kind == "transcript":
+        how = "recognised" if source.transcription == "speech" else "from captions"
+        return f"{source.n_segments} sentences, {how}"
     cover = document.coverage
     done = cover.ok + cover.repaired
     how = f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"
@@ -121,11 +127,12 @@ def print_totals(
     done = sum(not each.failed for each in outcomes)
     asked = sum(each.asked for each in outcomes)
     found = sum(each.from_ledger for each in outcomes)
-    out.print(
-        f"{done} of {snapshot.sources} sources {words.done} in {duration(seconds)}: "
-        f"{asked} asked, {found} from the ledger; {snapshot.prompt_tokens:,} tokens read, "
+    cost = (
+        f": {asked} asked, {found} from the ledger; {snapshot.prompt_tokens:,} tokens read, "
         f"{snapshot.completion_tokens:,} written"
     )
+    line = f"{done} of {snapshot.sources} sources {words.done} in {duration(seconds)}"
+    out.print(line + (cost if asked or found else ""))
 
 
 def print_table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -13,6 +13,7 @@ from flows.documents import Parameters, make_documents
 from flows.intake import Named
 from flows.rounds import WORKERS
 from flows.translating import Wanted
+from tasks.land.translations import Format
 from tasks.records import OcrMode, TranslationMode
 
 
@@ -28,6 +29,7 @@ def translate_pdf(
     model: str | None = None,
     glossary: str | None = None,
     output: Literal["bilingual", "target"] = "bilingual",
+    formats: list[Format] | None = None,
     mode: TranslationMode = "parallel",
     beside: bool = False,
     again: bool = False,
@@ -44,6 +46,7 @@ def translate_pdf(
         model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
+        formats: Of the files; default: all.
         mode: parallel, all at once; sequential tells each part the translation before it.
         beside: Put the files beside their source as well, as book.zh.html.
         again: Ask anew what the tables already hold.
@@ -53,6 +56,6 @@ def translate_pdf(
     """
     return make_documents(
         Parameters(model, again, password, ocr, prompt_dir),
-        Wanted(to, source_language, glossary, output, mode, beside, again).translations,
+        Wanted(to, source_language, glossary, output, mode, beside, again, formats).translations,
         lambda: Named(sources),
     )

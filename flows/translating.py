@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flows.making import Translations
@@ -9,7 +10,7 @@ from tasks.errors import SourceError
 from tasks.generate.glossary_file import read_glossary
 from tasks.generate.languages import language_code
 from tasks.generate.translate import TranslationOptions
-from tasks.land.translations import Output
+from tasks.land.translations import FORMATS, Format, Output
 from tasks.naming import as_path
 from tasks.records import TranslationMode
 from tasks.settings import PROJECT_ROOT, Settings
@@ -26,6 +27,7 @@ class Wanted:
     mode: TranslationMode = "parallel"
     beside: bool = False
     again: bool = False
+    formats: Sequence[Format] | None = None
 
     def translations(self, settings: Settings) -> Translations:
         """Return what is made.
@@ -44,4 +46,5 @@ class Wanted:
             self.output,
             self.beside,
             self.again,
+            tuple(self.formats) if self.formats else FORMATS,
         )

@@ -26,4 +26,5 @@ class Words:
 WORDS: Mapping[str, Words] = {
     "summary": Words("summary", "summaries", "summarised"),
     "translation": Words("translation", "translations", "translated"),
+    "transcript": Words("transcript", "transcripts", "transcribed"),
 }

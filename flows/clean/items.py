@@ -16,6 +16,8 @@ class Kind(StrEnum):
     leftovers = "leftovers"
     orphans = "orphans"
     cache = "cache"
+    speech = "speech"
+    media = "media"
     tuning = "tuning"
     logs = "logs"
     history = "history"

@@ -22,8 +22,10 @@ _LEDGER = re.compile(r"(part|rows)-\d+-[0-9a-f]{8}\.parquet")
 _LOG = re.compile(r".+\.log(\.\d+)?", re.DOTALL)
 _DOCUMENT_FILES = (
     *("summary.md", "summary.html", "translation.md", "translation.html", "translation.epub"),
-    "glossary.csv",
+    *("translation.srt", "translation.vtt", "bilingual.srt", "bilingual.vtt", "glossary.csv"),
+    *("transcript.md", "transcript.html", "transcript.srt", "transcript.vtt"),
 )
+_OF_A_SOURCE = ("sources", "segments", "cues", "words")
 _OF_A_DOCUMENT = ("lines", "glossary")  # tables with a file a document
 
 
@@ -81,11 +83,11 @@ def _orphans(settings: Settings) -> Iterator[Item]:
 
 def _sources(settings: Settings) -> Iterator[Item]:
     results = settings.results.resolve()
-    names = {each.name for table in ("sources", "segments") for each in entries(results / table)}
+    names = {each.name for table in _OF_A_SOURCE for each in entries(results / table)}
     for name in sorted(names):
         if _ROW.fullmatch(name):
             # The source first: one in the table has its segments in theirs.
-            paths = [results / table / name for table in ("sources", "segments")
+            paths = [results / table / name for table in _OF_A_SOURCE
                      if not (results / table).is_symlink()]  # fmt: skip
             yield from item(str(paths[0]), paths)
 
@@ -107,6 +109,17 @@ def _cache(settings: Settings) -> Iterator[Item]:
     for name in ("vocab", "identities", "cache"):
         for path in below(home / name)[0]:
             yield from item(str(path), [path], by_use=True)
+
+
+def _speech(settings: Settings) -> Iterator[Item]:
+    for folder in entries(settings.home.resolve() / "speech"):
+        files, folders = below(folder)
+        yield from item(str(folder), files, folders, by_use=True)
+
+
+def _media(settings: Settings) -> Iterator[Item]:
+    for path in below(settings.home.resolve() / "media")[0]:
+        yield from item(str(path), [path], by_use=True)
 
 
 def _tuning(settings: Settings) -> Iterator[Item]:
@@ -160,6 +173,14 @@ KINDS: Mapping[Kind, About] = {
     Kind.orphans: About(_orphans, "documents whose row is gone", "nothing but the files"),
     Kind.cache: About(
         _cache, "vocabularies, hashes and recognised text", "nothing: it is made again"
+    ),
+    Kind.speech: About(
+        _speech, "recognised speech, also of recordings half done",
+        "it is recognised again when used, which takes long",
+    ),
+    Kind.media: About(
+        _media, "videos and recordings that were downloaded, also in part",
+        "they are fetched again when used",
     ),
     Kind.tuning: About(
         _tuning, "how models run best on this machine",

@@ -12,11 +12,23 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from flows.cli import bench, clean, doctor, inspect, pool, service, summarize, translate, up
+from flows.cli import (
+    bench,
+    clean,
+    doctor,
+    inspect,
+    pool,
+    service,
+    summarize,
+    transcribe,
+    translate,
+    up,
+)
 from tasks.errors import PipelineError
 
 app = typer.Typer(
-    help="Summarise and translate long PDFs and books on this machine, with your own GGUF model.",
+    help="Summarise and translate long PDFs, books and lecture videos on this machine, with your "
+    "own GGUF model.",
     epilog="Begin with: lectern summarize data/samples",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -25,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(summarize.summarize)
 app.command()(translate.translate)
+app.command()(transcribe.transcribe)
 app.command()(inspect.extract)
 app.command()(inspect.chunks)
 app.command()(inspect.stats)

@@ -22,17 +22,18 @@ from flows.cli.options import (
     absolute_model,
 )
 from tasks.files import make_folder
-from tasks.naming import as_uri
+from tasks.naming import as_uri, clock
 from tasks.settings import settings
 
 if TYPE_CHECKING:
     from tasks.extract import Extracted
+    from tasks.records import Segment
 
 
 def extract(
     file: File, password: Password = None, ocr: OcrOption = None, as_json: Json = False
 ) -> None:
-    """Show the numbered segments of a document, with their pages or paragraphs and headings.
+    """Show the numbered segments of a document or lecture, with their places and headings.
 
     lectern extract paper.pdf --json | head -3
     """
@@ -41,13 +42,20 @@ def extract(
             _print_json(
                 n=segment.n, page=segment.page, page_label=segment.page_label,
                 paragraph=segment.paragraph, heading_path=segment.heading_path,
-                kind=segment.kind, text=segment.text,
+                kind=segment.kind, start_s=segment.start_s, end_s=segment.end_s,
+                speaker=segment.speaker, marks=segment.marks, text=segment.text,
             )  # fmt: skip
         else:
             mark = {"sentence": " ", "heading": "#", "code": "`"}.get(segment.kind, segment.kind[0])
-            page = segment.page is not None
-            place = f"p. {segment.page_label:>4}" if page else f"¶ {segment.paragraph:>5}"
-            typer.echo(f"{place} {mark} [{segment.n}] {segment.text}")
+            typer.echo(f"{_place(segment)} {mark} [{segment.n}] {segment.text}")
+
+
+def _place(segment: Segment) -> str:
+    if segment.start_s is not None:
+        return f"{clock(segment.start_s):>7}"
+    if segment.page is None:
+        return f"¶ {segment.paragraph:>5}"
+    return f"p. {segment.page_label:>4}"
 
 
 def chunks(
@@ -122,6 +130,7 @@ def stats(
 def _extracted(file: str, password: str | None, ocr: Ocr | None) -> Extracted:
     from flows.terminal import Terminal
     from tasks.extract import extract as read
+    from tasks.extract.lectures import LectureOptions
 
     with Terminal() as terminal:
         extracted = read(
@@ -130,6 +139,7 @@ def _extracted(file: str, password: str | None, ocr: Ocr | None) -> Extracted:
             password=password,
             ocr=ocr.value if ocr else None,
             progress=terminal.fetched,
+            lecture=LectureOptions(urls="any"),
         )
     source = extracted.source
     if source.status == "failed":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,14 @@ class Ocr(StrEnum):
     auto = "auto"
     always = "always"
     never = "never"
+
+
+class Captions(StrEnum):
+    """Whether captions that people made are used instead of recognising speech."""
+
+    prefer = "prefer"
+    ignore = "ignore"
+    only = "only"
 
 
 def _codes() -> list[str]:
@@ -79,13 +87,63 @@ Prompts = Annotated[
     Path | None,
     typer.Option("--prompts", metavar="FOLDER", help="Prompt files that replace the project's."),
 ]
+CaptionsOption = Annotated[
+    Captions | None,
+    typer.Option(
+        "--captions", metavar="NAME", show_default="the setting `captions`",
+        help="Made by people, instead of recognising speech: prefer, ignore, only.",
+    ),
+]  # fmt: skip
+SpeechModel = Annotated[
+    str | None,
+    typer.Option(
+        "--speech-model", metavar="NAME", show_default="the setting `speech_model`",
+        help="Recognises speech: tiny, base, small, …, a folder with a Whisper, or auto.",
+    ),
+]  # fmt: skip
+Spoken = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="CODE", show_default="as heard",
+        help="The language that is spoken.", autocompletion=_codes,
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 File = Annotated[
     str,
-    typer.Argument(
-        metavar="FILE", help="A PDF, EPUB, Word, HTML, Markdown or text file, or a URL."
-    ),
+    typer.Argument(metavar="FILE", help="A document, a video, a recording or captions, or a URL."),
 ]
+
+
+def are_played(sources: list[str]) -> bool:
+    """Tell whether videos, recordings or captions may be among these uris."""
+    from tasks.extract.lectures import is_lecture, leads_to_document
+    from tasks.extract.sources import documents_below
+    from tasks.naming import is_url, path_of
+
+    def is_played(uri: str) -> bool:
+        if is_url(uri):
+            return not leads_to_document(uri)
+        path = path_of(uri)
+        return any(map(is_lecture, documents_below(path))) if path.is_dir() else is_lecture(path)
+
+    return any(map(is_played, sources))
+
+
+def lecture_parameters(captions: Captions | None, speech_model: str | None) -> dict[str, Any]:
+    """Return what flows take that read what is played."""
+    return {
+        "captions": captions.value if captions else None,
+        "speech_model": speech_model_name(speech_model),
+        "urls": "any",
+    }
+
+
+def speech_model_name(name: str | None) -> str | None:
+    """Make the path of a folder absolute; other names mean the same everywhere."""
+    if name is None or not Path(name).expanduser().is_dir():
+        return name
+    return str(Path(name).expanduser().resolve())
 
 
 def absolute_model(name: str | None) -> str | None:

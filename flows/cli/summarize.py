@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.options import (
+    CaptionsOption,
     Language,
     Length,
     LengthOption,
@@ -15,7 +16,11 @@ from flows.cli.options import (
     OcrOption,
     Password,
     Prompts,
+    SpeechModel,
+    Spoken,
     absolute_model,
+    are_played,
+    lecture_parameters,
 )
 from tasks.naming import as_uri
 from tasks.settings import settings
@@ -24,11 +29,16 @@ from tasks.settings import settings
 def summarize(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Documents, folders with documents, and URLs."),
+        typer.Argument(
+            metavar="SOURCE", help="Documents, videos, recordings, folders with some, and URLs."
+        ),
     ],
     model: Model = None,
     language: Language = None,
     length: LengthOption = Length.medium,
+    captions: CaptionsOption = None,
+    source_language: Spoken = None,
+    speech_model: SpeechModel = None,
     password: Password = None,
     ocr: OcrOption = None,
     again: Annotated[
@@ -39,9 +49,10 @@ def summarize(
         bool, typer.Option("--verbose", "-v", help="Log to the terminal, not to a file.")
     ] = False,
 ) -> None:
-    """Summarise documents: every statement with the page or paragraph it rests on.
+    """Summarise documents and lectures: every statement with the page or the time it rests on.
 
-    Reads PDF, EPUB, Word (.docx), HTML, Markdown and plain text.
+    Reads PDF, EPUB, Word (.docx), HTML, Markdown and plain text; videos, recordings and captions,
+    also by their URL, and playlists. A lecture's summary goes by its chapters.
 
     Uses the Prefect server that `lectern up` runs, or the one that PREFECT_API_URL names, else
     one of its own. What was asked once is never asked again; a run that was stopped or killed
@@ -52,13 +63,15 @@ def summarize(
 
         lectern summarize books/ -m hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0
         lectern summarize https://example.org/report.pdf --language zh --length long
+        lectern summarize https://example.org/lecture talk.mp4 course/ --language zh
     """
     from pydantic import SecretStr
 
-    from flows.here import SUMMARIZE, run_here
+    from flows.here import SUMMARIZE, SUMMARIZE_VIDEO, run_here
 
-    parameters = {
-        "sources": [as_uri(source, Path.cwd()) for source in sources],
+    uris = [as_uri(source, Path.cwd()) for source in sources]
+    parameters: dict[str, Any] = {
+        "sources": uris,
         "model": absolute_model(model),
         "language": language,
         "length": length.value,
@@ -67,4 +80,9 @@ def summarize(
         "ocr": ocr.value if ocr else None,
         "prompt_dir": str(prompts.resolve()) if prompts else None,
     }
-    raise typer.Exit(run_here(SUMMARIZE, settings(), parameters, verbose=verbose))
+    flow = SUMMARIZE
+    if are_played(uris):
+        flow = SUMMARIZE_VIDEO
+        parameters |= lecture_parameters(captions, speech_model)
+        parameters["source_language"] = source_language
+    raise typer.Exit(run_here(flow, settings(), parameters, verbose=verbose))

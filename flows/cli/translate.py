@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.options import (
+    CaptionsOption,
     From,
     Model,
     OcrOption,
     Password,
     Prompts,
+    SpeechModel,
     To,
     absolute_model,
+    are_played,
+    lecture_parameters,
 )
 from tasks.naming import as_uri
 from tasks.settings import settings
 
-
-class Output(StrEnum):
-    """What the files show."""
-
-    bilingual = "bilingual"
-    target = "target"
+_SHOWN = ("bilingual", "target")
 
 
 class Mode(StrEnum):
@@ -38,7 +37,9 @@ class Mode(StrEnum):
 def translate(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE", help="Documents, folders with documents, and URLs."),
+        typer.Argument(
+            metavar="SOURCE", help="Documents, videos, recordings, folders with some, and URLs."
+        ),
     ],
     to: To = None,
     source_language: From = None,
@@ -48,9 +49,15 @@ def translate(
         typer.Option("--glossary", metavar="FILE", help="Terms as CSV: source, target, note."),
     ] = None,
     output: Annotated[
-        Output,
-        typer.Option("--output", metavar="NAME", help="bilingual: side by side; or target alone."),
-    ] = Output.bilingual,
+        str,
+        typer.Option(
+            "--output",
+            metavar="NAMES",
+            show_default="bilingual, in all formats",
+            help="bilingual: side by side, or target alone; and formats of the files: md, html, "
+            "epub; srt and vtt of lectures. Parted by commas.",
+        ),
+    ] = "",
     mode: Annotated[
         Mode,
         typer.Option(
@@ -63,6 +70,8 @@ def translate(
         bool,
         typer.Option("--beside", help="Put the files beside their source too, as book.zh.html."),
     ] = False,
+    captions: CaptionsOption = None,
+    speech_model: SpeechModel = None,
     password: Password = None,
     ocr: OcrOption = None,
     again: Annotated[
@@ -73,11 +82,12 @@ def translate(
         bool, typer.Option("--verbose", "-v", help="Log to the terminal, not to a file.")
     ] = False,
 ) -> None:
-    """Translate documents: every sentence accounted for, every doubt marked.
+    """Translate documents and lectures: every sentence accounted for, every doubt marked.
 
     Reads PDF, EPUB, Word (.docx), HTML, Markdown and plain text; writes Markdown and a page that
     opens anywhere, and EPUB where pandoc is installed. Code, formulas, addresses and lists of
-    references stay as they are.
+    references stay as they are. Of videos, recordings and captions, also by their URL, it writes
+    subtitles as well, with the times of the original ones.
 
     What was asked once is never asked again; a run that was stopped or killed goes on where it was
     when you give the same command.
@@ -86,19 +96,23 @@ def translate(
     Ctrl-C.
 
         lectern translate book.pdf --to zh --glossary terms.csv
+        lectern translate lecture.mp4 --to zh --output srt,vtt,md,html
         lectern translate papers/ --to en --output target -m hf:Qwen/Qwen2.5-7B-Instruct-GGUF:q4_0
     """  # fmt: skip
     from pydantic import SecretStr
 
-    from flows.here import TRANSLATE, run_here
+    from flows.here import TRANSLATE, TRANSLATE_VIDEO, run_here
 
-    parameters = {
-        "sources": [as_uri(source, Path.cwd()) for source in sources],
+    uris = [as_uri(source, Path.cwd()) for source in sources]
+    shown, formats = _output(output)
+    parameters: dict[str, Any] = {
+        "sources": uris,
         "to": to,
         "source_language": source_language,
         "model": absolute_model(model),
         "glossary": str(glossary.resolve()) if glossary else None,
-        "output": output.value,
+        "output": shown,
+        "formats": formats,
         "mode": mode.value,
         "beside": beside,
         "again": again,
@@ -106,4 +120,27 @@ def translate(
         "ocr": ocr.value if ocr else None,
         "prompt_dir": str(prompts.resolve()) if prompts else None,
     }
-    raise typer.Exit(run_here(TRANSLATE, settings(), parameters, verbose=verbose))
+    flow = TRANSLATE
+    if are_played(uris):
+        flow = TRANSLATE_VIDEO
+        parameters |= lecture_parameters(captions, speech_model)
+    raise typer.Exit(run_here(flow, settings(), parameters, verbose=verbose))
+
+
+def _output(names: str) -> tuple[str, list[str] | None]:
+    """Return what the files show, and their formats; None: all.
+
+    Raises:
+        typer.BadParameter: there is no such name.
+    """
+    from typing import get_args
+
+    from tasks.land.translations import Format
+
+    given = [name.strip().lower() for name in names.split(",") if name.strip()]
+    formats = get_args(Format)
+    if unknown := [name for name in given if name not in (*_SHOWN, *formats)]:
+        known = ", ".join((*_SHOWN, *formats))
+        raise typer.BadParameter(f"{unknown[0]} is none of {known}", param_hint="--output")
+    shown = next((name for name in given if name in _SHOWN), "bilingual")
+    return shown, [name for name in given if name in formats] or None

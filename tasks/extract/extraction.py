@@ -1,6 +1,7 @@
 """One source from its uri to its rows: fetched, hashed, parsed, numbered.
 
-Failures become a failed row; only a failure of this machine (a full disk) is raised.
+What is played is read by `tasks.extract.lectures`. Failures become a failed row; only a failure of
+this machine (a full disk, no speech model) is raised.
 """
 
 from __future__ import annotations
@@ -16,10 +17,19 @@ from tasks.errors import SourceError
 from tasks.extract.copying import Copy, copy_file
 from tasks.extract.download import download
 from tasks.extract.formats import Hint
+from tasks.extract.lectures import (
+    LectureOptions,
+    Progress,
+    is_lecture,
+    leads_to_document,
+    read_lecture_file,
+    read_lecture_url,
+)
 from tasks.extract.ocr import Recognition, recognise
 from tasks.extract.process import parse_in_child
+from tasks.media.fetch import NoMedia
 from tasks.naming import file_name, is_url, path_of, ranges
-from tasks.records import OcrMode, Segment, Source, SourceKind
+from tasks.records import Cue, OcrMode, Segment, Source, SourceKind, Word
 
 if TYPE_CHECKING:
     from tasks.settings import Settings
@@ -36,10 +46,12 @@ _REMEDIES: dict[OcrMode, str] = {
 
 @dataclass(frozen=True)
 class Extracted:
-    """A source and its segments; none where it failed."""
+    """A source and its segments; none where it failed. Of what is played also cues and words."""
 
     source: Source
     segments: tuple[Segment, ...]
+    cues: tuple[Cue, ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,11 +73,13 @@ def extract(
     ocr: OcrMode | None = None,
     again: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    lecture: LectureOptions | None = None,
 ) -> Extracted:
-    """Read a document.
+    """Read a document, or what is played.
 
     Args:
         uri: a path, or an http(s) URL, which is downloaded first.
+        lecture: how what is played is read; whether URLs lead to such.
         password: tried if the document is encrypted; one that needs none opens all the same.
         ocr: which pages of a PDF are recognised; the setting, unless given.
         again: try to recognise also pages at which the same programs have failed before.
@@ -73,10 +87,13 @@ def extract(
 
     Raises:
         StorageError: there is no room for a copy of the document.
+        ModelError: the model that recognises speech can't be had.
     """
     how = _How(settings, password, ocr or settings.ocr, again, progress)
     source_id = _id(hashlib.sha256(uri.encode("utf-8", "surrogateescape")))
     try:
+        if played := _played(uri, settings, lecture or LectureOptions(), progress):
+            return played
         with Copy() as copy:
             _fetch(uri, copy, how)
             source_id = _id(copy.digest)
@@ -94,6 +111,26 @@ def extract(
             remedy=error.remedy,
         )
         return Extracted(row, ())
+
+
+def _played(
+    uri: str, settings: Settings, options: LectureOptions, progress: Progress | None
+) -> Extracted | None:
+    """Read what is played; None: it is a document."""
+    try:
+        if is_url(uri):
+            if options.urls == "documents" or leads_to_document(uri):
+                return None
+            read = read_lecture_url(uri, settings, options, progress)
+        elif is_lecture(path_of(uri)):
+            read = read_lecture_file(uri, settings, options, progress)
+        else:
+            return None
+    except NoMedia:
+        if options.urls == "any":
+            return None
+        raise
+    return Extracted(read.source, read.segments, read.cues, read.words)
 
 
 def _fetch(uri: str, copy: Copy, how: _How) -> None:

@@ -21,8 +21,13 @@ from uuid import UUID
 
 import polars as pl
 import pytest
-from support.crashing import World, lasting, start, wait_until, world
+from support.crashing import SOURCES, World, lasting, start, wait_until, world
+from support.cues import cues_of, srt
 from support.killing import ROWS_BETWEEN, TARGETS, Moment, kill
+from support.lecture_site import BLOCK, lecture_site
+from support.media import write_media
+from whisper_model.grammar import sentences
+from whisper_model.speech import speak_sentences
 
 from flows.keeping import MOST_ENDS
 from flows.server import RunningServer
@@ -32,7 +37,8 @@ SOAK = bool(os.environ.get("LECTERN_SOAK"))
 KILLS = int(os.environ.get("LECTERN_SOAK_KILLS") or (50 if SOAK else 1))
 CAMPAIGNS = [*(("summarize", target, KILLS) for target in TARGETS),
              *(("translate", target, KILLS) for target in ("flow", "pool-worker") if SOAK),
-             ("translate", "everything", max(KILLS, 3))]  # fmt: skip
+             ("translate", "everything", max(KILLS, 3)),
+             ("lecture", "everything", max(KILLS, 3))]  # fmt: skip
 # Elsewhere the same moments every time, as near as a machine's pace allows.
 SEED = int(os.environ.get("LECTERN_SOAK_SEED") or (random.randrange(10**6) if SOAK else 1))
 FROM = int(os.environ.get("LECTERN_SOAK_FROM") or 0)
@@ -70,13 +76,22 @@ class Disturbed:
     moments: tuple[Moment, ...]
 
     @classmethod
-    def any(cls, n: int, target: str, most: int, undisturbed: Undisturbed) -> Disturbed:
-        """Return the nth of the seed, with so many kills at most."""
+    def any(
+        cls, n: int, target: str, most: int, undisturbed: Undisturbed, *, asks_late: bool
+    ) -> Disturbed:
+        """Return the nth of the seed, with so many kills at most.
+
+        Args:
+            asks_late: most of the run is over before it asks.
+        """
         rng = random.Random(f"{SEED}-{target}-{n}")
         how = rng.choice(["command", "deployment"])
         cold = rng.random() < 0.25
         most = min(most, MOST_OUTLIVED if target in OUTLIVED else MOST_ENDED)
-        moments = Moment.some(rng, most, undisturbed.duration_s, undisturbed.asked)
+        if asks_late:
+            moments = Moment.by_time(rng, 1, undisturbed.duration_s)
+        else:
+            moments = Moment.some(rng, most, undisturbed.duration_s, undisturbed.asked)
         how = "deployment" if target == "prefect-worker" else how
         return cls(target, how, cold, moments)
 
@@ -87,6 +102,21 @@ def place(
 ) -> Iterator[World]:
     with world(tmp_path_factory.mktemp("world"), prefect_server, tiny_model, DELAY_S) as made:
         yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A lecture that takes a while to fetch, and captions of another."""
+    samples, _ = speak_sentences(sentences(40, seed=8))
+    folder = tmp_path_factory.mktemp("lecture")
+    sound = write_media(folder / "talk.mp3", samples)
+    captions = folder / "other.srt"
+    captions.write_text(srt(cues_of(sentences(60, seed=9), 240)))
+    with lecture_site() as site:
+        data, form = sound.read_bytes(), "audio/mpeg"
+        url = site.put("/talk.mp3", data, form, pause_s=2 * BLOCK / len(data))
+        SOURCES["lecture"] = [url, str(captions)]
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +158,8 @@ def test_after_a_kill_the_same_again_ends_as_if_it_had_not_been(
     failures: list[str] = []
     killed, n = 0, FROM
     while killed < kills:
-        each = Disturbed.any(n, target, kills - killed, expected)
+        late = task == "lecture"
+        each = Disturbed.any(n, target, kills - killed, expected, asks_late=late)
         label = f"LECTERN_SOAK_SEED={SEED} LECTERN_SOAK_FROM={n}: {task}, {each}"
         print(f"{time.strftime('%T')} {label}, {killed} kills before", flush=True)
         try:
@@ -150,8 +181,10 @@ def _disturb(place: World, each: Disturbed, undisturbed: Undisturbed) -> int:
     if each.cold:
         place.stop_pool()
     place.forget()
-    kept = _run(place, each, undisturbed.asked)
+    kept, pieces = _run(place, each, undisturbed.asked)
 
+    for path, written in pieces.items():
+        assert place.pieces().get(path) == written, f"{path} was recognised again"
     asked_again = len(place.answered) - undisturbed.asked
     after = place.tables()
     for name, expected in undisturbed.tables.items():
@@ -169,12 +202,14 @@ def _disturb(place: World, each: Disturbed, undisturbed: Undisturbed) -> int:
     return len(kept)
 
 
-def _run(place: World, each: Disturbed, rows: int) -> list[pl.DataFrame]:
+def _run(place: World, each: Disturbed, rows: int) -> tuple[list[pl.DataFrame], dict[Path, int]]:
     """Run, kill, and give the same command again where it was killed, with all that it needs.
 
-    Return what the ledger held after each kill. An undisturbed run comes to so many rows.
+    Return what the ledger held after each kill, and which pieces of recordings there were after
+    any. An undisturbed run comes to so many rows.
     """
     kept: list[pl.DataFrame] = []
+    pieces: dict[Path, int] = {}
     run = start(place, each.how)
     for moment in each.moments:
         between = min(place.parts + ROWS_BETWEEN, rows) if kept else 0
@@ -187,10 +222,11 @@ def _run(place: World, each: Disturbed, rows: int) -> list[pl.DataFrame]:
             place.up.process.communicate()
             place.start_up()
         kept.append(place.tables()["generations"])
+        pieces = place.pieces() | pieces  # of each, when it was written first
         if each.target not in OUTLIVED:
             run = start(place, each.how)
     assert run.went_well(place)
-    return kept
+    return kept, pieces
 
 
 @pytest.mark.parametrize("how", ["command", "deployment"])

@@ -72,7 +72,8 @@ def test_extract_prints_json_lines(config: Settings) -> None:
 
     assert answer.exit_code == 0
     assert list(segments[0]) == [
-        "n", "page", "page_label", "paragraph", "heading_path", "kind", "text",
+        "n", "page", "page_label", "paragraph", "heading_path", "kind", "start_s", "end_s",
+        "speaker", "marks", "text",
     ]  # fmt: skip
     assert [each["n"] for each in segments] == list(range(1, len(segments) + 1))
 

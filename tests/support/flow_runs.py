@@ -41,11 +41,32 @@ def translate_inbox(model: Path, folder: Path, to: str | None = "zh", **paramete
     return _run(flow, model, folder=str(folder), to=to, **parameters)
 
 
-def _run(flow: Any, model: Path, **parameters: Any) -> Ended:
+def summarize_video(model: Path, *sources: object, **parameters: Any) -> Ended:
+    from flows.summarize_video import summarize_video as flow
+
+    return _run(flow, model, sources=[str(each) for each in sources], **parameters)
+
+
+def translate_video(
+    model: Path, *sources: object, to: str | None = "zh", **parameters: Any
+) -> Ended:
+    from flows.translate_video import translate_video as flow
+
+    return _run(flow, model, sources=[str(each) for each in sources], to=to, **parameters)
+
+
+def transcribe(*sources: object, **parameters: Any) -> Ended:
+    from flows.transcribe import transcribe as flow
+
+    return _run(flow, None, sources=[str(each) for each in sources], **parameters)
+
+
+def _run(flow: Any, model: Path | None, **parameters: Any) -> Ended:
     looker = Looker()
     token = watcher.set(looker)
     try:
-        state = flow(model=str(model), return_state=True, **parameters)
+        models = {"model": str(model)} if model else {}
+        state = flow(return_state=True, **models, **parameters)
     finally:
         watcher.reset(token)
     return state, looker.outcomes

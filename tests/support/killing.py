@@ -80,6 +80,11 @@ class Moment:
     later_s: float
 
     @classmethod
+    def by_time(cls, rng: random.Random, n: int, duration_s: float) -> tuple[Moment, ...]:
+        """Return n moments of a run that takes so long, whatever it does then."""
+        return tuple(cls(0, rng.uniform(0, duration_s)) for _ in range(n))
+
+    @classmethod
     def some(cls, rng: random.Random, n: int, duration_s: float, rows: int) -> tuple[Moment, ...]:
         """Return n moments, five at most, of a run that takes so long and comes to so many rows.
 

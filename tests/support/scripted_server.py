@@ -2,8 +2,8 @@
 
 A summary is the first line of each paragraph with its number, as the demo model has it; a
 translation follows a rule (support.rule_translation) and the glossary that it is told; renderings
-of terms it knows none. Same request, same answer, same usage and timings. Every request goes to a
-log before it is answered.
+of terms it knows none; chapters begin at every fifth of the lines. Same request, same answer, same
+usage and timings. Every request goes to a log before it is answered.
 
 In a test:
 
@@ -56,6 +56,11 @@ Action = Literal[
 ]
 _LINE = re.compile(r"^\[(\d+)\] (.*)$")
 _TRANSLATION = re.compile("translation|译文|訳文|Übersetzung|traduction|traducción")
+_CHAPTERS = re.compile("Write the chapters now|现在写出章节")
+_TITLES = (
+    ("The beginning", "A first topic", "Another topic", "Something else", "The end"),
+    ("开场白", "第一个话题", "另一个话题", "别的内容", "结束语"),
+)
 _RENDERINGS = re.compile("renderings|译法")
 _GLOSSARY = re.compile(r"<glossary>\n(.*?)\n</glossary>", re.DOTALL)
 _SOURCE = re.compile(r"<source>\n(.*?)\n</source>(.*)", re.DOTALL)
@@ -344,11 +349,20 @@ def answer_by_rule(prompt: str) -> str:
         return ""
     if _RENDERINGS.search(found[2]):
         return "\n".join(f"[{n}] –" for n, _ in enumerate(shown_lines(prompt), start=1))
+    if _CHAPTERS.search(found[2]):
+        return _chapters(prompt, len(shown_lines(prompt)))
     if _TRANSLATION.search(found[2]):
         return answer(shown_lines(prompt), shown_glossary(prompt))
     paragraphs = [p.splitlines() for p in found[1].split("\n\n")]
     heads = [match for lines in paragraphs if lines and (match := _LINE.match(lines[0]))]
     return "\n".join(f"- {head[2]} [{head[1]}]" for head in heads)
+
+
+def _chapters(prompt: str, n_lines: int) -> str:
+    """Return chapters in the language of the instructions."""
+    titles = _TITLES["现在写出章节" in prompt]
+    starts = range(1, n_lines + 1, max(1, n_lines // len(titles)))
+    return "\n".join(f"[{n}] {title}" for n, title in zip(starts, titles, strict=False))
 
 
 def shown_lines(prompt: str) -> list[str]:
