@@ -97,8 +97,8 @@ class Segment:
             the last item of its own path. Of what is played: its chapter.
         start_s, end_s: of what is played: when its first word begins and its last one ends.
         speaker: where captions name one.
-        marks: why its words may not be what was said: no_speech, over_silence, repetition,
-            compression (see tasks.media.guards).
+        marks: why its words may not be what was said, or not all of it: no_speech, over_silence,
+            gap, repetition, compression (see tasks.media.guards).
     """
 
     source_id: str

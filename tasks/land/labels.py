@@ -169,6 +169,7 @@ _ENGLISH = Labels(
     marks={
         "no_speech": "there may be none",
         "over_silence": "words where it is silent",
+        "gap": "something may be missing",
         "repetition": "the same words over and over",
         "compression": "too repetitive for speech",
     },
@@ -252,6 +253,7 @@ _CHINESE = Labels(
     marks={
         "no_speech": "可能没有人在说话",
         "over_silence": "静音处出现文字",
+        "gap": "可能漏了话",
         "repetition": "同样的话反复出现",
         "compression": "文字过于重复，不像讲话",
     },

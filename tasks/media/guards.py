@@ -7,6 +7,7 @@ The marks:
     no_speech: the model itself doubts that anyone speaks; or a line that recognisers are known to
         hear in silence, where there is hardly a sound.
     over_silence: its time lies mostly where no speech is.
+    gap: before it, or within its time, somebody speaks for seconds of whom there is no word.
     repetition: the same words again and again.
     compression: the text around it repeats itself so much that it packs well.
 """

@@ -3,15 +3,16 @@
 Owns loading, finding the language, and the call of the batched pipeline. That one takes windows
 as clips of a sound without silence; its words' times are put back window by window, since a word
 that it places after a window's end (its alignment reaches up to a second into the padding) would
-otherwise be taken for one of the next window, which may be minutes later.
+otherwise be taken for one of the next window, which may be minutes later. A window for seconds of
+which there are no words is heard again in parts.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import ctranslate2
 from faster_whisper import BatchedInferencePipeline, WhisperModel
@@ -20,16 +21,20 @@ from tasks.errors import ModelError
 from tasks.media.guards import HeardWindow
 from tasks.media.pieces import Piece, Window
 from tasks.media.speech_request import RATE, SpeechRequest
-from tasks.media.speech_words import RawWord, placed
+from tasks.media.speech_words import RawWord, gaps_s, placed
 
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
+
+    from tasks.media.pieces import Samples
 
 
 _MOST_VOTES = 6  # windows asked for their language
 _VOTES = 2  # that settle it
 _SURE = 0.5
 _FRAMES_A_SECOND = 100
+_LEAST_GAP_S = 1.0  # of speech without words, that a window is heard again for
+_PART = 8 * RATE  # samples of speech that are heard then at once, about
 
 
 @dataclass(frozen=True)
@@ -87,16 +92,8 @@ class Recogniser:
         if piece.windows and not language:
             language, probability = self._language_of(piece)
         if piece.windows:
-            segments, _ = self._pipeline.transcribe(
-                piece.speech,
-                language=language,
-                vad_filter=False,
-                word_timestamps=True,
-                clip_timestamps=list(_clips(piece)),
-                batch_size=self._request.batch,
-                hotwords=self._request.hotwords or None,
-            )
-        return Started(piece, language, probability, iter(segments))
+            segments = iter(self._segments(piece.speech, piece.windows, language))
+        return Started(piece, language, probability, segments)
 
     def finish(self, started: Started, number: int) -> tuple[HeardWindow, ...]:
         """Recognise a piece.
@@ -108,7 +105,7 @@ class Recogniser:
             ModelError: the GPU fails, for want of memory for one.
         """
         ctranslate2.set_random_seed(number)
-        windows = {_seek(at): window for at, window in _offsets(started.piece)}
+        windows = {_seek(at): window for at, window in _offsets(started.piece.windows)}
         heard: dict[int, list[Segment]] = defaultdict(list)
         try:
             for segment in started.segments:
@@ -119,11 +116,42 @@ class Recogniser:
                 raise
             remedy = "Set LECTERN_SPEECH_DEVICE to cpu, or LECTERN_SPEECH_BATCH to less"
             raise ModelError(self._request.model, f"the GPU fails ({error})", remedy) from error
-        return tuple(
-            _heard(heard[seek], seek / _FRAMES_A_SECOND, window, started.language)
-            for seek, window in windows.items()
-            if heard[seek]
+        found: list[HeardWindow] = []
+        for at, window in _offsets(started.piece.windows):
+            once = _heard(heard[_seek(at)], at, window, started.language)
+            if once.gaps_s < _LEAST_GAP_S:
+                found += once.windows
+                continue
+            sound = started.piece.speech[at : at + window.length]
+            again = self._in_parts(sound, window, started.language)
+            found += again.windows if again.gaps_s < once.gaps_s else once.windows
+        return tuple(found)
+
+    def _in_parts(self, sound: Samples, window: Window, language: str) -> _Hearing:
+        """Hear a window once more, in parts: Whisper skips less where there is less to skip to."""
+        parts = list(window.parts(_PART))
+        heard: dict[int, list[Segment]] = defaultdict(list)
+        for segment in self._segments(sound, parts, language):
+            heard[segment.seek].append(segment)
+        hearings = [_heard(heard[_seek(at)], at, part, language) for at, part in _offsets(parts)]
+        return _Hearing(
+            [each for hearing in hearings for each in hearing.windows],
+            sum(hearing.gaps_s for hearing in hearings),
         )
+
+    def _segments(
+        self, sound: Samples, windows: Sequence[Window], language: str
+    ) -> Iterable[Segment]:
+        segments, _ = self._pipeline.transcribe(
+            sound,
+            language=language,
+            vad_filter=False,
+            word_timestamps=True,
+            clip_timestamps=list(_clips(windows)),
+            batch_size=self._request.batch,
+            hotwords=self._request.hotwords or None,
+        )
+        return cast("Iterable[Segment]", segments)
 
     def _language_of(self, piece: Piece) -> tuple[str, float]:
         """Return the language of a recording's first windows: of the first two that agree.
@@ -133,7 +161,7 @@ class Recogniser:
         if not self._model.model.is_multilingual:
             return "en", 1.0
         votes: dict[str, list[float]] = defaultdict(list)
-        for at, window in list(_offsets(piece))[:_MOST_VOTES]:
+        for at, window in list(_offsets(piece.windows))[:_MOST_VOTES]:
             sound = piece.speech[at : at + window.length]
             language, probability, _ = self._model.detect_language(sound)
             votes[language].append(probability)
@@ -149,18 +177,18 @@ def _compute_type(request: SpeechRequest) -> str:
     return request.compute_type if request.compute_type in supported else "default"
 
 
-def _offsets(piece: Piece) -> Iterator[tuple[int, Window]]:
-    """Yield each window with the sample at which it begins in the piece's speech."""
+def _offsets(windows: Iterable[Window]) -> Iterator[tuple[int, Window]]:
+    """Yield each window with the sample at which it begins in the speech of all."""
     at = 0
-    for window in piece.windows:
+    for window in windows:
         yield at, window
         at += window.length
 
 
-def _clips(piece: Piece) -> Iterator[dict[str, float]]:
+def _clips(windows: Iterable[Window]) -> Iterator[dict[str, float]]:
     """Yield the windows in seconds; the half sample keeps faster-whisper's int() from the one
     before."""
-    for at, window in _offsets(piece):
+    for at, window in _offsets(windows):
         yield {"start": (at + 0.5) / RATE, "end": (at + window.length + 0.5) / RATE}
 
 
@@ -169,9 +197,19 @@ def _seek(at: int) -> int:
     return int(at / RATE * _FRAMES_A_SECOND)
 
 
-def _heard(segments: list[Segment], offset_s: float, window: Window, language: str) -> HeardWindow:
+@dataclass(frozen=True)
+class _Hearing:
+    """What is heard in a window, or in its parts, and for how many seconds of speech nothing is."""
+
+    windows: list[HeardWindow]
+    gaps_s: float
+
+
+def _heard(segments: list[Segment], at: int, window: Window, language: str) -> _Hearing:
+    """Put together what is heard in a window that begins at a sample."""
     words: Iterator[Any] = (word for segment in segments for word in segment.words or ())
-    raw = (
+    offset_s = _seek(at) / _FRAMES_A_SECOND
+    raw = [
         RawWord(
             word.word,
             float(word.start) - offset_s,
@@ -179,11 +217,15 @@ def _heard(segments: list[Segment], offset_s: float, window: Window, language: s
             float(word.probability),
         )
         for word in words
-    )
+    ]
+    missing = gaps_s(raw, window.length / RATE)
+    if not segments:
+        return _Hearing([], missing)
     first = segments[0]
-    return HeardWindow(
+    found = HeardWindow(
         words=tuple(placed(raw, window, language)),
         avg_logprob=round(float(first.avg_logprob), 4),
         no_speech_prob=round(float(first.no_speech_prob), 4),
         compression_ratio=round(float(first.compression_ratio), 4),
     )
+    return _Hearing([found], missing)

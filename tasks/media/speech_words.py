@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tasks.media.pieces import Window
 
 _SHORTEST_S = 0.02  # what Whisper tells apart
+# Of speech without silence: longer than any word lasts, or than anybody hesitates aloud.
+_LONGEST_S = _PAUSE_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,28 @@ class RawWord:
     probability: float
 
 
+def gaps_s(words: Sequence[RawWord], length_s: float) -> float:
+    """Return for how much of a window's speech there are no words.
+
+    Whisper may leave out sentences where others resemble them. Their time then lies between two
+    words, or belongs to one that lasts far too long.
+    """
+    total = before = 0.0
+    for word in words:
+        total += max(0.0, word.start_s - before - _PAUSE_S)
+        total += max(0.0, word.end_s - word.start_s - _LONGEST_S)
+        before = max(before, word.end_s)
+    return total + max(0.0, length_s - before - _PAUSE_S)
+
+
 def placed(words: Iterable[RawWord], window: Window, language: str) -> Iterator[TimedWord]:
     """Yield a window's words at their times in the recording."""
-    is_first = True
+    is_first, before_s = True, 0.0
     for word in words:
         text = word.text.strip()
         if not text:
             continue
         start_s, end_s = window.place(word.start_s, word.end_s)
-        is_late = is_over_silence(word.start_s, word.end_s, window.length / RATE)
         yield TimedWord(
             text,
             round(start_s, 3),
@@ -47,9 +62,17 @@ def placed(words: Iterable[RawWord], window: Window, language: str) -> Iterator[
             # A window's first word may come without the space that parts it from the last one's.
             is_spaced=word.text[0].isspace() or (is_first and language not in UNSPACED),
             probability=round(word.probability, 4),
-            marks=("over_silence",) if is_late else (),
+            marks=tuple(_marks(word, before_s, window.length / RATE)),
         )
-        is_first = False
+        is_first, before_s = False, word.end_s
+
+
+def _marks(word: RawWord, before_s: float, speech_s: float) -> Iterator[str]:
+    """Yield what is strange about when a word is said, in a window, after another's end."""
+    if word.start_s - before_s > _PAUSE_S or word.end_s - word.start_s > _LONGEST_S:
+        yield "gap"
+    if is_over_silence(word.start_s, word.end_s, speech_s):
+        yield "over_silence"
 
 
 def in_order(words: Sequence[TimedWord]) -> tuple[TimedWord, ...]:

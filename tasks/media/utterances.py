@@ -18,6 +18,7 @@ from tasks.media.breaking import ends_clause, ends_sentence, join
 from tasks.media.transcript import Sentence, TimedWord
 
 _PAUSE_S = 1.0  # ends a sentence that has no punctuation
+_SINGLE_MARK = "gap"  # that a sentence has for one of its words; others for half of them
 _SILENCE_S = 5.0  # ends any sentence
 _PARAGRAPH_PAUSE_S = 2.0
 _PARAGRAPH_SENTENCES, _PARAGRAPH_S = 8, 90.0
@@ -103,7 +104,7 @@ def _sentence(spoken: _Spoken, start: int, end: int, paragraph: int) -> Sentence
         end_s=max(words[0].start_s, words[-1].end_s),
         paragraph=paragraph,
         speaker=words[0].speaker,
-        marks=tuple(mark for mark, n in marks.items() if 2 * n >= len(words)),
+        marks=tuple(m for m, n in marks.items() if 2 * n >= len(words) or m == _SINGLE_MARK),
     )
 
 

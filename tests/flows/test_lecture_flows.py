@@ -14,6 +14,7 @@ import pytest
 from rich.cells import cell_len
 from support.cues import cues_of, srt
 from support.flow_runs import summarize_video, transcribe, translate_video
+from support.lecture_site import LectureSite, feed, lecture_site, page, track
 from support.media import (
     empty,
     music,
@@ -232,3 +233,73 @@ def test_bad_sources_get_a_line_and_a_row_and_the_others_go_on(
         [row] = sources.filter(uri=str(path)).iter_rows(named=True)
         assert (row["status"], row["error"]) == ("failed", error)
     assert len(outcomes) - len(failed) == 7
+
+
+def test_a_playlist_is_each_of_its_videos_and_works_without_the_network_later(
+    server: ScriptedServer, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten sources: what is gone, plays nothing or leads elsewhere has a line and a row; the others
+    are made, and what was fetched is used when nobody answers any more."""
+    monkeypatch.setenv("LECTERN_ALLOW_PRIVATE_ADDRESSES", "true")
+    settings.cache_clear()
+    with lecture_site() as site:
+        good = [talk_page(site, n) for n in range(7)]
+        bad = {
+            site.url("/gone.html"): "404",
+            site.put("/words.html", page()): "nothing that can be played",
+            site.redirect("/away.html", "ftp://example.org/talk.mp4"): "leads to ftp:",
+        }
+        links = "".join(
+            f"<link>{url}</link>" if n == 0 else f"</item><item><link>{url}</link>"
+            for n, url in enumerate([*good, *bad])
+        )
+        course = site.put("/course.xml", feed([links]), "application/rss+xml")
+        state, outcomes = summarize_video(tiny_model, course)
+        asked = len(server.log)
+
+    assert state.name == "Completed with warnings"
+    assert len(outcomes) == 10
+    failed = {each.uri: each.error for each in outcomes.values() if each.failed}
+    assert failed.keys() == bad.keys()
+    sources = rows("sources")
+    for url, problem in bad.items():
+        assert failed[url].startswith(url)
+        assert problem in failed[url]
+        [row] = sources.filter(uri=url).iter_rows(named=True)
+        assert (row["status"], row["error"]) == ("failed", failed[url])
+    state, outcomes = summarize_video(tiny_model, course)  # nobody is there
+    assert {each.uri for each in outcomes.values() if not each.failed} == set(good)
+    assert len(server.log) == asked
+
+
+def talk_page(site: LectureSite, n: int) -> str:
+    """Put a video with captions on the site; nobody needs to fetch more than these."""
+    text = srt(cues_of(sentences(12, seed=n), 60))
+    captions = site.put(f"/{n}.vtt", f"WEBVTT\n\n{text.replace(',', '.')}", "text/vtt")
+    video = site.put(f"/{n}.mp4", b"never fetched", "video/mp4")
+    return site.put(f"/talk-{n}.html", page(video, track(captions, "en"), f"Talk {n}"))
+
+
+def test_a_page_that_plays_nothing_is_a_document_for_the_command(
+    server: ScriptedServer, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LECTERN_ALLOW_PRIVATE_ADDRESSES", "true")
+    settings.cache_clear()
+    words = f"<p>{' '.join(spoken(12))}</p>"
+    with lecture_site() as site:
+        url = site.put("/essay.html", f"<!doctype html><title>An essay</title><body>{words}")
+        state, outcomes = summarize_video(tiny_model, url, urls="any")
+
+    assert state.name == "Completed"
+    assert rows("sources")["kind"].to_list() == ["html"]
+    assert outcomes["essay.html"].document is not None
+
+
+def test_addresses_of_this_network_are_refused(server: ScriptedServer, tiny_model: Path) -> None:
+    """The line says what would allow them."""
+    with lecture_site() as site:
+        url = site.put("/talk.mp3", b"ID3", "audio/mpeg")
+        state, outcomes = summarize_video(tiny_model, url)
+
+    assert state.is_failed()
+    assert "LECTERN_ALLOW_PRIVATE_ADDRESSES" in outcomes["talk.mp3"].error

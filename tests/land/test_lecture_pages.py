@@ -328,7 +328,7 @@ def test_a_chinese_lectures_pages_speak_chinese(tmp_path: Path) -> None:
 
 def test_both_languages_have_a_word_for_every_mark() -> None:
     """As they are named in tasks.media.guards."""
-    guards = {"no_speech", "over_silence", "repetition", "compression"}
+    guards = {"no_speech", "over_silence", "gap", "repetition", "compression"}
 
     assert labels("en").marks.keys() == labels("zh").marks.keys() == guards
     assert labels("en").heard(()) == ""

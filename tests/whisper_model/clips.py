@@ -255,10 +255,8 @@ def _without_beginning(words: Words, part: Mels, count: int) -> tuple[Words, Mel
 
 
 def _without_end(words: Words, part: Mels, room: int) -> tuple[Words, Mels]:
-    kept = [w for w in words if w.end * 100 <= room]
-    return tuple(kept), part[:, : round(kept[-1].end * 100) + 1][
-        :, : max(0, room)
-    ] if kept else part
+    kept = tuple(word for word in words if word.end * 100 <= room)
+    return kept, part[:, : min(room, round(kept[-1].end * 100) + 1)] if kept else part
 
 
 def _place(seconds: float, places: int) -> int:

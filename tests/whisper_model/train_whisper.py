@@ -108,13 +108,13 @@ def losses(model: Whisper, batch: Batch, first: int, spell: bool) -> tuple[Tenso
     return total, [float(part.detach()) for part in parts]
 
 
-def corpus(scratch: Path) -> Composer:
-    """The corpus, made at the first call."""
+def corpus(scratch: Path, seed: int) -> Composer:
+    """Draws from the corpus, which is made at the first call."""
     path = scratch / "corpus.pickle"
     if not path.exists():
         made = list(synthesize(SENTENCES, SEED)), list(noises(NOISES, SEED))
         path.write_bytes(pickle.dumps(made))
-    return Composer(*pickle.loads(path.read_bytes()), SEED)
+    return Composer(*pickle.loads(path.read_bytes()), seed)
 
 
 def batches(composer: Composer, steps: range, total: int) -> Iterator[tuple[Batch, int]]:
@@ -129,11 +129,13 @@ def batches(composer: Composer, steps: range, total: int) -> Iterator[tuple[Batc
 
 
 def rate(step: int, total: int, highest: float) -> float:
+    """The learning rate: a short rise, then half a cosine."""
     falling = 0.5 * (1 + math.cos(math.pi * min(1, step / total)))
     return highest * min(1, (step + 1) / WARM_STEPS) * (falling * (1 - LEAST) + LEAST)
 
 
 def optimizer(model: Whisper) -> torch.optim.AdamW:
+    """AdamW that pulls matrices towards zero, and vectors not."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 0.02},
@@ -155,7 +157,7 @@ def train(asked: argparse.Namespace) -> None:
         first_step = kept["step"]
     steps = range(first_step, asked.steps)
     for step, (batch, first) in zip(
-        steps, batches(corpus(asked.scratch), steps, asked.steps), strict=True
+        steps, batches(corpus(asked.scratch, SEED + first_step), steps, asked.steps), strict=True
     ):
         for group in descent.param_groups:
             group["lr"] = rate(step, asked.steps, asked.rate)
@@ -182,7 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scratch", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=3500)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--threads", type=int, default=1, help="0: one or two, by the load")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
