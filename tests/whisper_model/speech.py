@@ -1,7 +1,8 @@
 """Speech of known words at known times, from espeak-ng's library. Owns synthesis and its clock.
 
 Samples are 16 kHz, mono, int16. espeak-ng tells where each word begins; a word ends with its last
-audible sample.
+audible sample. The same text sounds a little different each time, by what espeak-ng keeps from one
+call to the next.
 """
 
 from __future__ import annotations

@@ -55,11 +55,11 @@ def test_unseen_sentences_in_an_unheard_voice_and_speed(
     model: WhisperModel, beam_size: int
 ) -> None:
     found = evaluate.measure(
-        model, speech.HELD_OUT_VOICE, speech.HELD_OUT_SPEED, 40, beam_size=beam_size
+        model, speech.HELD_OUT_VOICE, speech.HELD_OUT_SPEED, 100, beam_size=beam_size
     )
     assert found.error_rate < 0.15
-    assert np.quantile(np.abs(found.starts), 0.99) < 0.5
-    assert np.quantile(np.abs(found.ends), 0.99) < 0.5
+    assert np.quantile(np.abs(found.starts), 0.95) < 0.5
+    assert np.quantile(np.abs(found.ends), 0.95) < 0.5
     assert abs(np.mean(found.starts)) < 0.15
 
 
@@ -96,7 +96,7 @@ def test_a_batch_hears_what_its_parts_hear(model: WhisperModel) -> None:
 @speaks
 def test_float32_hears_as_int8_does(model: WhisperModel) -> None:
     exact = WhisperModel(str(FOLDER), device="cpu", compute_type="float32", cpu_threads=1)
-    found = evaluate.measure(exact, speech.HELD_OUT_VOICE, speech.HELD_OUT_SPEED, 10)
+    found = evaluate.measure(exact, speech.HELD_OUT_VOICE, speech.HELD_OUT_SPEED, 60)
     assert found.error_rate < 0.15
 
 
