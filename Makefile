@@ -40,7 +40,7 @@ soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing, random propert
 	LECTERN_SOAK=1 $(BIN)/pytest -m "soak or hypothesis" --timeout=0
 
 bench: $(INSTALLED) ## measure everything (hours): the pool into docs/benchmarks/, the rest to the terminal
-	for bench in pool extract overhead translate; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
+	for bench in pool extract overhead translate speech; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
 
 bench-quick: $(INSTALLED) ## measure the pool on one batch
 	$(BIN)/python tests/benchmarks/bench_pool.py --quick

@@ -47,7 +47,7 @@ from tasks.settings import PROJECT_ROOT, Settings, settings
 _LIMITS = {
     *("pdf_memory_mb", "pdf_seconds", "ocr", "ocr_languages", "ocr_seconds"),
     *("max_prompt_tokens", "pool_n_ctx"),
-    *("captions", "speech_model", "media_max_hours"),
+    *("captions", "speech_model", "speech_device", "speech_batch", "media_max_hours"),
 }
 
 

@@ -15,16 +15,16 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from tasks.media.fetch import entries
-
 from flows.rounds import Outcome
 from tasks.errors import SourceError
 from tasks.extract import find_sources
-from tasks.extract.lectures import Urls, leads_to_document
+from tasks.extract.lectures import Urls, is_lecture, leads_to_document
+from tasks.extract.process import end_children
 from tasks.extract.sources import documents_below
 from tasks.land.documents import landed_paths
 from tasks.land.inbox import NewFile, land_entry, new_files
-from tasks.naming import is_url, uri_of
+from tasks.media.fetch import entries
+from tasks.naming import as_uri, is_url, path_of, uri_of
 from tasks.records import InboxEntry, SourceStatus
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -74,10 +74,12 @@ class Named:
 
     Args:
         urls: what URLs lead to; a playlist is each of its videos.
+        is_for_playing: of a folder only what is played is taken.
     """
 
     sources: Sequence[str]
     urls: Urls = "documents"
+    is_for_playing: bool = False
 
     def is_empty(self, settings: Settings) -> bool:
         return False
@@ -85,9 +87,13 @@ class Named:
     def take(self, settings: Settings, made_by: str, language: str) -> Taken:
         written = landed_paths(settings.results)
         uris = find_sources(self.sources, PROJECT_ROOT, settings.results, written)
+        if self.is_for_playing:
+            named = {as_uri(item, PROJECT_ROOT) for item in self.sources}
+            uris = [uri for uri in uris if uri in named or is_lecture(path_of(uri))]
         if not uris:
             what = ", ".join(self.sources) or "sources"
-            raise SourceError(what, "no document is there", "Name documents")
+            wanted = "Name videos or recordings" if self.is_for_playing else "Name documents"
+            raise SourceError(what, "there is nothing to read", wanted)
         return Taken(uris if self.urls == "documents" else _expanded(uris, settings))
 
     @property
@@ -144,8 +150,13 @@ class Inbox:
 def _expanded(uris: Sequence[str], settings: Settings) -> list[str]:
     """Return the videos of playlists in their place, each once."""
     with ThreadPoolExecutor(_PLAYLISTS) as pool:
-        found = pool.map(lambda uri: _entries(uri, settings), uris)
-        return list(dict.fromkeys(chain.from_iterable(found)))
+        try:
+            found = pool.map(lambda uri: _entries(uri, settings), uris)
+            return list(dict.fromkeys(chain.from_iterable(found)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_children()  # or the block would wait for them
+            raise
 
 
 def _entries(uri: str, settings: Settings) -> list[str]:

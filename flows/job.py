@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +37,7 @@ from tasks.land import Ledger, cost_of, land_source, write_index
 from tasks.land.documents import landed_paths
 from tasks.land.files import tidy
 from tasks.media import cache
+from tasks.media.whisper_models import SpeechModel
 from tasks.pool.spec import ModelSpec
 from tasks.records import Document, Generation, OcrMode, Request
 from tasks.settings import Settings
@@ -80,11 +82,11 @@ class Job:
         self._ledger = Ledger(settings.results)
         self._over = threading.Event()
         self._claims = Claims(settings.home)
-        self._turns = Turns(self._go_on, partial(make_room, settings))
+        self._turns = Turns(self._go_on)
         self._lecture = replace(
             lecture or LectureOptions(),
-            turn=self._turns.speech,
-            written=landed_paths(settings.results),
+            turn=self._speech,
+            written=partial(landed_paths, settings.results),
         )
         self._asked: set[str] = set()  # keys that this run is through with, answered or not
 
@@ -113,6 +115,10 @@ class Job:
             land_source(self._settings.results, replace(extracted, source=failed))
             raise
         return Reading(source, wanted, extracted)
+
+    def _speech(self, model: SpeechModel) -> AbstractContextManager[None]:
+        """Return the block in which a speech model may work."""
+        return self._turns.speech(partial(make_room, self._settings, model, self._go_on))
 
     def _heard(self, text: str, done: int, total: int) -> None:
         """Tell how far the reading is, where it takes long: fetching, recognising text or speech.

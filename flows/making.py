@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from tasks.generate.lectures import LecturePlan
-
 from flows.rounds import Plan
 from flows.words import WORDS, Words
 from tasks.errors import SourceError
@@ -23,6 +21,7 @@ from tasks.generate.budget import model_identity
 from tasks.generate.flaws import Flaw, places
 from tasks.generate.foresight import Foreseen
 from tasks.generate.glossary import made_by
+from tasks.generate.lectures import LecturePlan
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
@@ -228,7 +227,8 @@ class TranscriptPlan:
 
     def __init__(self, source: Source, segments: Sequence[Segment]) -> None:
         if not source.transcription:
-            raise SourceError(source.uri, "is a document: there is nothing to transcribe")
+            remedy = "Give it to lectern summarize or translate"
+            raise SourceError(source.uri, "is a document: nobody speaks in it", remedy)
         self._source, self._segments = source, segments
         identity = [source.source_id, "transcript"]
         self.document_id = hashlib.sha256(json.dumps(identity).encode()).hexdigest()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flows.progress import Progress, Watcher
-from tasks.errors import InferenceError, PipelineError, StorageError
+from tasks.errors import InferenceError, ModelError, PipelineError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
 from tasks.naming import short_name
@@ -292,7 +292,11 @@ class Rounds:
             self._take_up()
 
     def _answered(self, batch: list[_Ready], future: Future) -> None:
-        future.result()  # a batch that failed as a whole ends the run: the next one would too
+        try:
+            future.result()  # a batch that failed as a whole ends the run: the next one would too
+        except CancelledError:  # there was no time left when its turn came
+            if not self._is_over():
+                raise
         rows = self._work.best({each.request.key for each in batch})
         touched: dict[_Open, None] = {}  # in order, each once
         for each in batch:
@@ -402,7 +406,7 @@ def _twin(outcome: Outcome, uri: str, source: Source) -> Outcome:
 
 
 def _failed(uri: str, error: PipelineError, source: Source | None = None) -> Outcome:
-    passing = isinstance(error, StorageError | InferenceError)
+    passing = isinstance(error, StorageError | InferenceError | ModelError)
     return Outcome(uri, source, error=str(error), remedy=error.remedy, transient=passing)
 
 

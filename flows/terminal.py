@@ -113,7 +113,8 @@ def _accounted(outcome: Outcome, document: Document, source: Source) -> str:
         return accounted_for([outcome])
     if document.kind == "transcript":
         how = "recognised" if source.transcription == "speech" else "from captions"
-        return f"{source.n_segments} sentences, {how}"
+        count = "1 sentence" if source.n_segments == 1 else f"{source.n_segments:,} sentences"
+        return f"{count}, {how}"
     cover = document.coverage
     done = cover.ok + cover.repaired
     how = f"{done} summarised, {cover.kept} left out by rule, {cover.failed} failed"

@@ -49,5 +49,5 @@ def transcribe(
             urls="videos",
         ),
         lambda config: Transcripts(),
-        lambda: Named(sources, urls="videos"),
+        lambda: Named(sources, urls="videos", is_for_playing=True),
     )

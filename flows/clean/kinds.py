@@ -143,7 +143,7 @@ def _models(settings: Settings) -> Iterator[Item]:
         if not repository.name.startswith("models--"):
             continue
         files, folders = below(repository)
-        if any(path.suffix in (".gguf", ".part") for path in files):
+        if any(path.suffix in (".gguf", ".part") or path.name == "model.bin" for path in files):
             locks, lock_folders = below(root / ".locks" / repository.name)
             name = str(repository)
             yield from item(name, [*files, *locks], [*folders, *lock_folders], by_use=True)
@@ -194,7 +194,7 @@ KINDS: Mapping[Kind, About] = {
         frozenset({User.run, User.up}),
     ),
     Kind.models: About(
-        _models, "GGUF models in the hub's cache, also of other programs",
+        _models, "models in the hub's cache, also of other programs",
         "they are fetched again when used", frozenset({User.run, User.pool}),
     ),
     Kind.documents: About(

@@ -131,15 +131,18 @@ def _extracted(file: str, password: str | None, ocr: Ocr | None) -> Extracted:
     from flows.terminal import Terminal
     from tasks.extract import extract as read
     from tasks.extract.lectures import LectureOptions
+    from tasks.land.documents import landed_paths
 
+    config = settings()
+    lecture = LectureOptions(urls="any", written=lambda: landed_paths(config.results))
     with Terminal() as terminal:
         extracted = read(
             as_uri(file, Path.cwd()),
-            settings(),
+            config,
             password=password,
             ocr=ocr.value if ocr else None,
             progress=terminal.fetched,
-            lecture=LectureOptions(urls="any"),
+            lecture=lecture,
         )
     source = extracted.source
     if source.status == "failed":

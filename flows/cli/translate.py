@@ -55,7 +55,7 @@ def translate(
             metavar="NAMES",
             show_default="bilingual, in all formats",
             help="bilingual: side by side, or target alone; and formats of the files: md, html, "
-            "epub; srt and vtt of lectures. Parted by commas.",
+            "epub; srt and vtt of lectures. Parted by commas. What can have none of these has all.",
         ),
     ] = "",
     mode: Annotated[

@@ -1,4 +1,4 @@
-"""The models: what models.toml names, and the one that is used when none is named."""
+"""The models: what models.toml names, and those that are used when none is named."""
 
 from __future__ import annotations
 
@@ -52,6 +52,29 @@ def default_model(settings: Settings) -> Iterator[Finding]:
         yield failed("default model", f"{settings.model}: {error.problem}", error.remedy)
         return
     yield from _fit(settings.model, parts)
+
+
+def speech_model(settings: Settings) -> Iterator[Finding]:
+    """The setting `speech_model`: is it here, and small enough."""
+    from tasks.media.whisper_models import free_mb, here
+
+    name = settings.speech_model
+    try:
+        model = here(settings)
+    except ModelError as error:
+        yield failed("speech model", f"{name}: {error.problem}", error.remedy)
+        return
+    if model is None:
+        yield ok("speech model", f"{name}: fetched from the hub when a lecture is first heard")
+        return
+    text = f"{name}: {model.name}" if name == "auto" else name
+    text = f"{text}, needs about {size(model.need_mb << 20)}"
+    free = free_mb(model.device)
+    if model.need_mb > free:
+        remedy = "end other programs, or set LECTERN_SPEECH_MODEL to a smaller one"
+        yield warning("speech model", f"{text}: only {size(free << 20)} are free", remedy)
+    else:
+        yield ok("speech model", f"{text}, fits in memory")
 
 
 def _from_hub(name: str, origin: str) -> Iterator[Finding]:

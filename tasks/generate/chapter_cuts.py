@@ -49,6 +49,7 @@ def by_time(segments: Sequence[Segment]) -> Iterator[Cut]:
     """Yield parts of about equal length, cut at paragraphs where one begins near by."""
     start, length = start_of(segments[0]), length_of(segments)
     n_parts = max(1, round(length / _PART_S), ceil(length / _LONGEST_PART_S))
+    n_parts = min(n_parts, len(segments))
     yield Cut(segments[0])
     borders = [each for before, each in pairwise(segments) if each.paragraph != before.paragraph]
     for i in range(1, n_parts):

@@ -47,7 +47,7 @@ _TITLE_TOKENS, _LEAST_ANSWER = 40, 160
 
 def own_chapters(source: Source, segments: Sequence[Segment]) -> tuple[Chapter, ...]:
     """Return the chapters that a source's maker gave it, those in which something is said; none
-    if it is one alone.
+    if it is one alone, or none has a title.
 
     Args:
         segments: in their order.
@@ -57,7 +57,7 @@ def own_chapters(source: Source, segments: Sequence[Segment]) -> tuple[Chapter, 
         starts = [start_of(segment) for segment in segments]
         firsts = {bisect_left(starts, each.start_s): each for each in source.chapters}
         found = [replace(each, n=segments[i].n) for i, each in firsts.items() if i < len(starts)]
-    return tuple(found) if len(found) > 1 else ()
+    return tuple(found) if len(found) > 1 and any(each.title for each in found) else ()
 
 
 class Chapters:

@@ -12,14 +12,14 @@ from __future__ import annotations
 import html
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, pairwise
 
 from tasks.media.breaking import Piece, gap, join, pieces, reluctance, width
 from tasks.media.cueing import wrap
-from tasks.media.turns import turns_of
+from tasks.media.turns import names_in, turns_of
 from tasks.records import Cue, Word
 
 _DRIFT = 3.0  # what it costs to cut an average part's width off the right place, squared
@@ -52,7 +52,8 @@ def translated_cues(
     shown: dict[int, list[Word]] = defaultdict(list)
     for word in words:
         shown[word.cue].append(word)
-    heads = {cue.cue: _heads(cue, shown[cue.cue]) for cue in cues}
+    names = names_in(cue.text for cue in cues)
+    heads = {cue.cue: _heads(cue, shown[cue.cue], names) for cue in cues}
     parts = _parts(shown, heads, lines)
     return tuple(
         replace(cue, text=_text(parts[cue.cue], heads[cue.cue], language) or cue.text)
@@ -89,9 +90,9 @@ def _srt_escaped(line: str) -> str:
     return _SRT_MARKUP.sub(rf"\g<0>{_JOINER}", line)
 
 
-def _heads(cue: Cue, words: Sequence[Word]) -> dict[int, str]:
+def _heads(cue: Cue, words: Sequence[Word], names: Container[str]) -> dict[int, str]:
     """Return the signs of speakers in a cue, by the segments that they stand before."""
-    turns = turns_of(cue.text)
+    turns = turns_of(cue.text, names)
     counts = [len(pieces(turn.text)) for turn in turns]
     if sum(counts) != len(words):  # not the words of this text: the signs are words themselves
         return {}

@@ -57,7 +57,8 @@ def land_translation(
         lines: one a segment, in their order.
         cues, words: of what is played: what its subtitles show, and the words in them.
         formats: of the files; where a source can have none of them, it has all that it can.
-        beside: write what is to be read beside the source as well, as name.language.html.
+        beside: write what is to be read beside the source as well, as name.language.html; unless
+            nothing of it is translated.
         note: shown at the top; what a reader has to know of the model.
 
     Raises:
@@ -77,7 +78,8 @@ def land_translation(
             results / table / f"{document.document_id}.parquet", table, to_frame(table, rows)
         )
     landed = land_files(results, document, to_read | terms)
-    return put_beside(results, source, landed, to_read) if beside else landed
+    is_translated = bool(document.coverage.ok or document.coverage.repaired)
+    return put_beside(results, source, landed, to_read) if beside and is_translated else landed
 
 
 def _wanted(formats: Collection[Format], *, has_cues: bool) -> set[Format]:

@@ -7,22 +7,24 @@ seconds of it. Knows nothing of speech. Runs in a child process: files are stran
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import av
 import av.error
-import numpy as np
-from numpy.typing import NDArray
 
 from tasks.errors import SourceError
 from tasks.media.speech_request import RATE
 from tasks.naming import clock
 
-Samples = NDArray[np.float32]
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+    from tasks.media.pieces import Samples
 
 _JUMP_S = 0.05  # below it, it is the rounding of a container's times
 _OVERLAP_S = 1.0  # a longer step back is a new beginning, not the same sound twice
@@ -33,10 +35,15 @@ _MOST_FAILURES = 1000  # in a row: the rest is beyond hope
 _ENDS_EARLY_S, _ENDS_EARLY_SHARE = 2.0, 0.01
 # Formats whose header says how long they are; of others it is guessed from the size.
 _TOLD = ("mov", "matroska", "wav", "flac", "asf", "avi", "flv")
+_MP3_TAGS, _MP3_HEAD = (
+    (b"Xing", b"Info", b"VBRI"),
+    1 << 18,
+)  # which say it in an MP3; where they are
+_RIFF = 8  # bytes before those that a RIFF file says it has
 
 
 class Audio:
-    """A media file's first sound track (or the one that it calls default), open for one reading.
+    """A media file's sound track, open for one reading.
 
     Attributes:
         total_s: how long it is, as it says itself; 0 where it does not.
@@ -71,7 +78,7 @@ class Audio:
         # An MP4's times are those of its player; others count from wherever their clock was.
         self._origin_s = 0.0 if named.startswith("mov") else start_s
         self.total_s = self._said_s(start_s)
-        self._is_told = named.startswith(_TOLD)
+        self._is_told = named.startswith(_TOLD) or (named == "mp3" and _says_length(self._file))
         self.seen_s = 0.0
         self._damaged = 0
 
@@ -80,11 +87,10 @@ class Audio:
         return max(0.0, start_s + duration / av.time_base - self._origin_s) if duration else 0.0
 
     def _track(self) -> av.AudioStream:
-        tracks = self._container.streams.audio
-        if not tracks:
+        track = track_of(self._container, self._uri)
+        if track is None:
             raise SourceError(self._uri, "has no sound track", "Give one that has sound")
-        default = [each for each in tracks if each.disposition & av.stream.Disposition.default]
-        return (default or list(tracks))[0]
+        return track
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +120,9 @@ class Audio:
             places = "place" if self._damaged == 1 else "places"
             told.append(f"its sound is damaged in {self._damaged} {places}")
         missing_s = self.total_s - self.seen_s
-        if self._is_told and missing_s > max(_ENDS_EARLY_S, self.total_s * _ENDS_EARLY_SHARE):
+        if n_missing := _missing_bytes(self._file):
+            told.append(f"{n_missing >> 10:,} KB are missing at its end")
+        elif self._is_told and missing_s > max(_ENDS_EARLY_S, self.total_s * _ENDS_EARLY_SHARE):
             told.append(f"it ends at {clock(self.seen_s)} of {clock(self.total_s)}")
         return tuple(told)
 
@@ -152,7 +160,25 @@ class Audio:
     def _see(self, packet: av.Packet[Any]) -> None:
         if packet.pts is not None and packet.time_base is not None:
             end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            self.seen_s = max(self.seen_s, end_s - self._origin_s)
+            # Further on is only what a clock says that has gone round, as in MPEG-TS.
+            if not self.total_s or end_s - self._origin_s < 2 * self.total_s + _LONGEST_GAP_S:
+                self.seen_s = max(self.seen_s, end_s - self._origin_s)
+
+
+def track_of(container: InputContainer, uri: str) -> av.AudioStream | None:
+    """Return the audio track that is heard: the one called default, or else the first, of those
+    that can be decoded; None: there is no audio track.
+
+    Raises:
+        SourceError: there are some, and none can be decoded.
+    """
+    tracks = container.streams.audio
+    able = [each for each in tracks if each.codec_context is not None]
+    if tracks and not able:
+        problem = "has sound of a kind that can't be decoded here"
+        raise SourceError(uri, problem, "Convert it, to .m4a or .mp3 for one")
+    default = [each for each in able if each.disposition & av.stream.Disposition.default]
+    return next(iter([*default, *able]), None)
 
 
 def _opened(path: Path, uri: str) -> BinaryIO:
@@ -243,4 +269,22 @@ class _Resampled:
 
     def _resample(self, frame: av.AudioFrame | None) -> Iterator[Samples]:
         for made in self._resampler.resample(frame):
-            yield made.to_ndarray()[0].astype(np.float32) / 32768.0
+            yield made.to_ndarray()[0].astype("float32") / 32768.0
+
+
+def _says_length(file: BinaryIO) -> bool:
+    """Tell whether an MP3's first frame says how long it is."""
+    head = os.pread(file.fileno(), _MP3_HEAD, 0)
+    return any(tag in head for tag in _MP3_TAGS)
+
+
+def _missing_bytes(file: BinaryIO) -> int:
+    """Return how many bytes a RIFF file (WAV, AVI) lacks of those that it says it has: FFmpeg takes
+    one that is cut short for a shorter one."""
+    head = os.pread(file.fileno(), 12, 0)
+    if head[:4] != b"RIFF" or head[8:] not in (b"WAVE", b"AVI "):
+        return 0
+    said = int.from_bytes(head[4:8], "little")
+    size = os.fstat(file.fileno()).st_size
+    # Who writes to a pipe can't say it: 0, or all ones.
+    return max(0, _RIFF + said - size) if said < 0xFFFFFF00 else 0

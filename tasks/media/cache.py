@@ -18,7 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +30,7 @@ from tasks.files import make_folder, put_in_place, state_errors, write_private
 from tasks.media.fetch_request import Answer, CaptionsMade, MediaMade, Offered
 from tasks.records import Chapter
 
-_VERSION = 1
+_VERSION = 2
 _OLD_S = 30 * 86400.0  # after which nobody is expected to go on with what broke off
 _LOOK_EVERY_S = 0.2
 _NO_ROOM = "Make room for it, or set LECTERN_HOME to another folder"
@@ -61,8 +61,6 @@ class Kept:
     duration_s: float | None
     language: str
     chapters: tuple[Chapter, ...]
-    uploader: str
-    webpage_url: str
     offered: tuple[Offered, ...]
     captions: tuple[KeptCaptions, ...] = ()
     media: str = ""
@@ -153,8 +151,6 @@ class Cache:
             duration_s=answer.duration_s,
             language=answer.language,
             chapters=answer.chapters,
-            uploader=answer.uploader,
-            webpage_url=answer.webpage_url,
             offered=answer.offered,
             captions=tuple(captions),
             media=media,
@@ -200,19 +196,28 @@ class Cache:
 def tidy(home: Path) -> None:
     """Remove what broke off long ago and nobody went on with."""
     for folder in (home / "media" / "partial").glob("*"):
-        newest = max(path.stat().st_mtime for path in (folder, *folder.glob("*")))
-        if time.time() - newest > _OLD_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # another run may remove it meanwhile
+            if (lock := _lock(folder)) is None:
+                continue  # it is in use
+            try:
+                newest = max(path.stat().st_mtime for path in (folder, *folder.glob("*")))
+                if time.time() - newest > _OLD_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def _lock(folder: Path) -> int | None:
-    """Return a descriptor of the folder, locked; None while another has it locked."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Return a descriptor of the folder, locked; None while another has it, or it was removed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), folder.stat()):
             return descriptor
-    except (BlockingIOError, FileNotFoundError):  # or it was removed meanwhile
+    except (BlockingIOError, FileNotFoundError):
         pass
     os.close(descriptor)
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import unescape
 from itertools import accumulate, pairwise
@@ -29,14 +29,14 @@ from tasks.media.breaking import (
 from tasks.media.rolling import rolls, without_repetitions
 from tasks.media.timed_blocks import Block, blocks, has_blocks, is_vtt
 from tasks.media.transcript import TimedCue, TimedWord
-from tasks.media.turns import Turn, turns_of
+from tasks.media.turns import Turn, names_in, turns_of
 
 log = logging.getLogger(__name__)
 
 Rolling = Literal["auto", "always", "never"]
 
-READABLE = "SubRip (.srt), WebVTT (.vtt), ASS and SSA, TTML, SAMI"
-_MAX_BYTES = 32 << 20  # captions of a day have some 3 MB
+READABLE = "SubRip (.srt), WebVTT (.vtt), ASS, SSA or TTML"
+MAX_BYTES = 32 << 20  # captions of a day have some 3 MB
 _MAX_LINE = 4000  # characters; longer ones of ASS are drawings and fonts
 _MAX_OPEN = 50
 _HEAD = 10_000  # characters within which a format shows
@@ -77,8 +77,8 @@ def read_captions(data: bytes, name: str, *, rolling: Rolling = "auto") -> tuple
     Raises:
         SourceError: there are no captions in it, or in a format that can't be read.
     """
-    if len(data) > _MAX_BYTES:
-        raise SourceError(name, f"is larger than {_MAX_BYTES >> 20} MB", "Captions are smaller")
+    if len(data) > MAX_BYTES:
+        raise SourceError(name, f"is larger than {MAX_BYTES >> 20} MB", "Captions are smaller")
     if not looks_like_text(data):
         raise _nothing(name)
     text = decode(data)
@@ -99,12 +99,13 @@ def words_of(cues: Sequence[TimedCue], language: str) -> tuple[TimedWord, ...]:
     cue without letters holds (♪). Chinese and Japanese are cut into characters.
     """
     spaced = is_spaceless(language) and not _is_punctuated(cues)
+    names = names_in(cue.text for cue in cues)
     words: list[TimedWord] = []
     speaker, turned = "", False
     for cue, following in pairwise([*cues, None]):
         assert cue is not None
         found: list[TimedWord] = []
-        for turn in _turns(cue):
+        for turn in _turns(cue, names):
             if turn.head or turn.speaker:
                 turned = turned or bool(turn.head) or turn.speaker != speaker
                 speaker = turn.speaker
@@ -115,10 +116,10 @@ def words_of(cues: Sequence[TimedCue], language: str) -> tuple[TimedWord, ...]:
     return tuple(words)
 
 
-def _turns(cue: TimedCue) -> Iterator[Turn]:
+def _turns(cue: TimedCue, names: Container[str]) -> Iterator[Turn]:
     """The turns of a cue; the first is by whom the file names, where its text names none."""
     spoken = has_words(cue.text)
-    for i, turn in enumerate(turns_of(cue.text)):
+    for i, turn in enumerate(turns_of(cue.text, names)):
         named = replace(turn, speaker=turn.speaker or ("" if i else cue.speaker))
         yield named if spoken else replace(named, text="")
 
@@ -181,9 +182,10 @@ def _unrolled(shown: list[_Shown], rolling: Rolling) -> list[_Shown]:
 
 def _numbered(shown: Sequence[_Shown]) -> Iterator[TimedCue]:
     speaker = ""
+    names = names_in("\n".join(item.block.lines) for item in shown)
     for number, item in enumerate(shown, start=1):
         text = "\n".join(item.block.lines)
-        first = turns_of(text)[0]
+        first = turns_of(text, names)[0]
         named = first.speaker or item.speaker
         turned = bool(first.head) or (bool(named) and named != speaker)
         speaker = named or speaker

@@ -65,6 +65,8 @@ def is_media(path: Path) -> bool:
     if suffix not in _PROGRAMS:
         return suffix in MEDIA_SUFFIXES
     try:
+        if not path.is_file():  # to open a pipe may block for ever
+            return False
         with path.open("rb") as file:
             return media_kind(file.read(HEAD)) is not None
     except (OSError, ValueError):

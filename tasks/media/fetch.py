@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from tasks.errors import SourceError
 from tasks.media.cache import Cache, Kept
 from tasks.media.fetch_process import NoMedia, run
-from tasks.media.fetch_request import Choice, FetchRequest, choose
+from tasks.media.fetch_request import Choice, FetchRequest, choose, language_of_tag
 from tasks.naming import file_name
 from tasks.records import CaptionsMode, Chapter
 
@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CaptionsFile:
-    """Captions as their site has them; the language is its tag for them, such as en-US."""
+    """Captions as their site has them.
+
+    Attributes:
+        language: ISO 639-1 code; "" where the site does not tell.
+    """
 
     path: Path
     language: str
@@ -45,8 +49,7 @@ class Fetched:
     Attributes:
         media: None where captions are used instead.
         content: hex sha256 of the media file; "" without one.
-        language: the site's tag for what is spoken; "" where it does not tell.
-        uploader: "" where nobody is named.
+        language: ISO 639-1 code of what is spoken; "" where the site does not tell.
     """
 
     url: str
@@ -57,8 +60,6 @@ class Fetched:
     language: str
     chapters: tuple[Chapter, ...]
     captions: CaptionsFile | None
-    uploader: str
-    webpage_url: str
 
 
 def fetch(
@@ -72,7 +73,8 @@ def fetch(
     """Fetch a video, a recording, or its captions; without the network where all is there.
 
     Args:
-        languages: of captions, the best first, where the video's own is not known.
+        languages: that are spoken, as the user says, the best first; they count more than the
+            site's word.
         progress: called with what is done, and bytes; it may raise, to end it.
 
     Raises:
@@ -94,10 +96,13 @@ def fetch(
     raise SourceError(url, "is gone as soon as it was fetched", "Run again")
 
 
-def entries(url: str, settings: Settings) -> list[str]:
+def entries(url: str, settings: Settings, progress: Progress | None = None) -> list[str]:
     """Return the URLs of a playlist's videos, in order; the URL itself for anything else.
 
     What can't be told by now is told by `fetch`; where the list was seen before, that is returned.
+
+    Args:
+        progress: called several times a second; it may raise, to end it.
 
     Raises:
         StorageError: the list can't be kept.
@@ -107,10 +112,14 @@ def entries(url: str, settings: Settings) -> list[str]:
         return [url]
     try:
         request = _request("entries", url, cache.folder, settings)
-        found = list(run(request, settings.home, None).entries)
+        answer = run(request, settings.home, progress)
     except SourceError as error:
         log.info("can't be listed: %s", error)
         return cache.load_list(url) or [url]
+    found = list(answer.entries)
+    if answer.n_beyond:
+        what = f"the first {len(found)} are taken, and {answer.n_beyond} or more are left out"
+        log.warning("%s: %s. Raise LECTERN_PLAYLIST_MAX for them.", url, what)
     if found != [url]:
         cache.keep_list(url, found)
     return found
@@ -131,7 +140,8 @@ def _fetched(cache: Cache, kept: Kept, choice: Choice) -> Fetched | None:
         path = cache.captions(kept, choice.captions)
         if path is None:
             return None
-        captions = CaptionsFile(path, choice.captions.language, choice.captions.is_automatic)
+        language = language_of_tag(choice.captions.language)
+        captions = CaptionsFile(path, language, choice.captions.is_automatic)
     media = cache.media(kept) if choice.media else None
     if choice.media and media is None:
         return None
@@ -141,11 +151,9 @@ def _fetched(cache: Cache, kept: Kept, choice: Choice) -> Fetched | None:
         content=kept.content if media else "",
         title=kept.title,
         duration_s=kept.duration_s,
-        language=kept.language,
+        language=language_of_tag(kept.language),
         chapters=kept.chapters,
         captions=captions,
-        uploader=kept.uploader,
-        webpage_url=kept.webpage_url,
     )
 
 

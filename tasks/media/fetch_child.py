@@ -83,12 +83,13 @@ def _outcome(request: FetchRequest, tell: Tell) -> Told:
 def _answer(request: FetchRequest, tell: Tell) -> Answer:
     guarded.install(_guard(request))
     _shut_out()
-    from tasks.media.fetch_page import fetch, list_entries
+    from tasks.media.fetch_listing import list_entries
+    from tasks.media.fetch_page import fetch
     from tasks.media.fetch_site import Site
 
     with Site(request, tell) as site:
         if request.task == "entries":
-            return Answer(entries=tuple(list_entries(site)))
+            return list_entries(site)
         return fetch(site, Path(request.folder))
 
 

@@ -1,4 +1,4 @@
-"""What is made of a page: one video with its captions or its media, or a playlist's URLs.
+"""What is made of a page: one video with its captions or its media.
 
 Owns what is taken from what yt-dlp finds, and what is refused before it is fetched. Runs in the
 process that fetches.
@@ -9,37 +9,35 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
-import yt_dlp
 from yt_dlp.networking import Request
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import MEDIA_EXTENSIONS
 
-from tasks.media.fetch_failures import no_media, problem, too_large
+from tasks.errors import SourceError
+from tasks.media.captions import MAX_BYTES, read_captions
+from tasks.media.containers import HEAD, media_kind
+from tasks.media.fetch_failures import explain, no_media, problem, too_large
+from tasks.media.fetch_listing import entry_of
 from tasks.media.fetch_partial import NAME, Partial
 from tasks.media.fetch_request import Answer, CaptionsMade, MediaMade, Offered, choose
-from tasks.media.fetch_site import PLAYLISTS, Info, Site
-from tasks.naming import is_url
+from tasks.media.fetch_site import CAPTION_KINDS, Info, Site
 from tasks.records import Chapter
 
-_CAPTIONS = ("vtt", "srt", "ttml", "dfxp", "ass", "ssa")  # the best first
-_RECOGNISE = "Set LECTERN_CAPTIONS=prefer to have its speech recognised"
-_DEPTH = 2  # of playlists in playlists: a channel's tabs
+_CAPTIONS = ("vtt", "srt", "ttml", "dfxp", "ass", "ssa")  # the best first; then what has no name
+_UNREAD = frozenset({"json", "json3", "srv1", "srv2", "srv3"})
+_RECOGNISE = "Give --captions prefer to have its speech recognised"
 _NAME_LENGTH = 60
-_MAGIC = re.compile(  # of files that are played, in their first bytes
-    rb"....ftyp|....moov|....mdat|RIFF....(WAVE|AVI )|ID3|\xff[\xe2-\xff]|OggS|fLaC|\x1aE\xdf\xa3"
-    rb"|\x47[\s\S]{187}\x47|FLV|#EXTM3U|#!AMR|caff|0&\xb2u|\x00\x00\x01\xba|FORM....AIF",
-    re.S,
-)
 
 
 def fetch(site: Site, folder: Path) -> Answer:
     """Fetch captions or media into the folder, as the request says."""
     request = site.request
-    info = site.look(needs_formats=request.mode == "ignore")
+    info = _look(site, needs_formats=request.mode == "ignore")
     site.name = _title(info)[:_NAME_LENGTH]
     offered = _offered(info)
     captions = media = None
@@ -47,103 +45,90 @@ def fetch(site: Site, folder: Path) -> Answer:
         choice = choose(request.mode, offered, _language(info), request.languages)
         if choice is None:
             if not _formats(info):
-                site.look(needs_formats=True)  # may know better why
+                _look(site, needs_formats=True)  # may know better why
             raise problem("has no captions", _RECOGNISE)
         if choice.captions is None:
             break
-        if captions := _fetch_captions(site, info, choice.captions, folder):
+        if captions := _try_captions(site, info, choice.captions, folder):
             break
-        offered = tuple(each for each in offered if each != choice.captions)  # a dead link
+        lost = replace(choice.captions, is_lost=True)
+        offered = tuple(lost if each == choice.captions else each for each in offered)
     if choice.media:
         media = _fetch_media(site, info, Partial(folder))
-    return _answer(info, request.url, offered, captions, media)
+    return _answer(info, offered, captions, media)
 
 
-def list_entries(site: Site) -> Iterator[str]:
-    """Yield the URLs of a playlist's videos, or the request's own."""
-    site.params |= {"playlist_items": f"1:{site.request.playlist_max}", "ignoreerrors": True}
-    found = list(dict.fromkeys(_expand(site, site.request.url, _DEPTH)))
-    yield from found[: site.request.playlist_max] or [site.request.url]
-
-
-def _expand(site: Site, url: str, depth: int, key: str | None = None) -> Iterator[str]:
-    if not depth or _is_single(url, key):
-        yield url
-        return
-    info = site.extract_info(url, download=False, ie_key=key)
-    if not info and depth == _DEPTH:
-        raise problem("can't be listed")
-    if not info or info.get("_type") not in PLAYLISTS:
-        yield url
-        return
-    for entry in filter(None, info.get("entries") or []):
-        address, inner = _address(entry, info.get("webpage_url") or url), entry.get("ie_key")
-        if is_url(address) and _is_playlist(address, inner):
-            yield from _expand(site, address, depth - 1, inner)
-        elif is_url(address):
-            yield address
-
-
-def _address(entry: Info, page: str) -> str:
-    """Return where an entry is: its page, or the file itself where several are on one page."""
-    formats = entry.get("formats") or [{}]
-    return urljoin(page, str(entry.get("url") or formats[-1].get("url") or ""))
-
-
-def _is_single(url: str, key: str | None) -> bool:
-    return _tells(url, key) is True
-
-
-def _is_playlist(url: str, key: str | None) -> bool:
-    return key is not None and _tells(url, key) is False
-
-
-def _tells(url: str, key: str | None) -> bool | None:
-    """Return what the extractor for a URL says without looking: whether it is of one video."""
-    for extractor in yt_dlp.extractor.gen_extractor_classes():
-        if (key is None or extractor.ie_key() == key) and extractor.suitable(url):
-            single: bool | None = extractor.is_single_video(url)
-            return single
-    return None
+def _look(site: Site, *, needs_formats: bool) -> Info:
+    entry = entry_of(site.request.url)
+    return site.look(entry.url, entry.key, needs_formats=needs_formats)
 
 
 def _offered(info: Info) -> tuple[Offered, ...]:
-    people, automatic = info.get("subtitles") or {}, info.get("automatic_captions") or {}
-    return (
-        *(Offered(language=str(tag)) for tag in people),
-        *(Offered(language=str(tag), is_automatic=True) for tag in automatic),
+    return tuple(
+        Offered(
+            language=tag, is_automatic=kind == "automatic_captions", is_lost=_best(formats) is None
+        )
+        for kind in CAPTION_KINDS
+        for tag, formats in info[kind].items()
     )
 
 
-def _fetch_captions(site: Site, info: Info, offered: Offered, folder: Path) -> CaptionsMade | None:
-    """Fetch captions; None where their link is dead.
+def _best(formats: Sequence[Info]) -> Info | None:
+    """Return the best of captions' formats; None where none of them is read."""
+    readable = [each for each in formats if each.get("ext") not in _UNREAD]
+    order = {extension: n for n, extension in enumerate(_CAPTIONS)}
+    return min(readable, key=lambda each: order.get(str(each.get("ext")), len(order)), default=None)
 
-    They are a file like any other: a site's `data`, or behind a URL.
-    """
+
+def _try_captions(site: Site, info: Info, offered: Offered, folder: Path) -> CaptionsMade | None:
+    """Fetch captions; None where others, or the media, are to be taken for them."""
+    try:
+        return _fetch_captions(site, info, offered, folder)
+    except Exception as error:  # of any kind: a site's downloader may fail in any way
+        failure = explain(error, site.request)
+        gone = isinstance(error, HTTPError) and error.status in (404, 410)
+        if failure.kind == "storage":
+            raise
+        if site.request.mode == "only" and not gone:
+            text = f"its captions ({offered.language or 'of no named language'}): {failure.problem}"
+            raise problem(text, failure.remedy) from error
+        return None
+    finally:
+        site.forget_failures()
+
+
+def _fetch_captions(site: Site, info: Info, offered: Offered, folder: Path) -> CaptionsMade:
+    """Fetch captions: a file like any other, a site's `data` or behind a URL."""
     kind = "automatic_captions" if offered.is_automatic else "subtitles"
-    formats = info[kind][offered.language]
-    best = next(
-        (each for want in _CAPTIONS for each in formats if each.get("ext") == want),
-        formats[-1],
-    )
+    best = _best(info[kind][offered.language])
+    assert best is not None
+    for left in folder.glob("captions.*"):  # a part of others must not be gone on with
+        left.unlink()
     path = folder / f"captions.{_suffix(best.get('ext'))}"
-    path.unlink(missing_ok=True)
     if best.get("data") is not None:
         path.write_text(best["data"], encoding="utf-8", newline="")
-        return CaptionsMade(file=path.name, offered=offered)
-    best = {"http_headers": info.get("http_headers"), **best}
-    try:
+    else:
+        best = {"http_headers": info.get("http_headers"), **best}
         done, _ = site.dl(str(path), best, subtitle=True)
-    except HTTPError as error:
-        if error.status not in (404, 410):
-            raise
-        done = False
-    return CaptionsMade(file=path.name, offered=offered) if done else None
+        if not done:
+            raise problem("can't be fetched (nothing came)")
+    _read(path)
+    return CaptionsMade(file=path.name, offered=offered)
+
+
+def _read(path: Path) -> None:
+    """Find out whether captions are any."""
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    try:
+        read_captions(data, path.name)
+    except SourceError as error:
+        raise problem(error.problem, error.remedy) from error
 
 
 def _fetch_media(site: Site, info: Info, partial: Partial) -> MediaMade:
     if not _formats(info):
-        info = site.look(needs_formats=True)  # raises what the first look passed over
+        info = _look(site, needs_formats=True)  # raises what the first look passed over
     _check(site, info)
     partial.begin(str(info.get("format_id")))
     if not partial.media.exists():
@@ -186,7 +171,7 @@ def _is_played(site: Site, info: Info) -> bool:
     """Look into a file that its server does not call a video or a recording."""
     response = site.urlopen(Request(info["url"], headers={"Accept-Encoding": "identity"}))
     try:
-        return bool(_MAGIC.match(response.read(512)))
+        return media_kind(response.read(HEAD)) is not None
     finally:
         response.close()
 
@@ -197,7 +182,6 @@ def _formats(info: Info) -> list[Info]:
 
 def _answer(
     info: Info,
-    url: str,
     offered: tuple[Offered, ...],
     captions: CaptionsMade | None,
     media: MediaMade | None,
@@ -206,9 +190,7 @@ def _answer(
         title=_title(info),
         duration_s=info.get("duration") or None,
         language=_language(info),
-        chapters=tuple(_chapters(info)),
-        uploader=str(info.get("uploader") or info.get("channel") or info.get("creator") or ""),
-        webpage_url=str(info.get("webpage_url") or url),
+        chapters=_chapters(info),
         offered=offered,
         captions=captions,
         media=media,
@@ -225,11 +207,17 @@ def _language(info: Info) -> str:
     return str(info.get("language") or "")
 
 
-def _chapters(info: Info) -> Iterator[Chapter]:
+def _chapters(info: Info) -> tuple[Chapter, ...]:
+    """Return the chapters by their starts, one a start; none where none has a title."""
+    titles: dict[float, str] = {}
     for each in info.get("chapters") or []:
         title = " ".join(str(each.get("title") or "").split())
         untitled = re.fullmatch(r"<Untitled Chapter \d+>", title)  # yt-dlp's
-        yield Chapter(start_s=float(each.get("start_time") or 0), title="" if untitled else title)
+        start_s = float(each.get("start_time") or 0)
+        titles[start_s] = titles.get(start_s) or ("" if untitled else title)
+    if not any(titles.values()):
+        return ()
+    return tuple(Chapter(start_s=start_s, title=titles[start_s]) for start_s in sorted(titles))
 
 
 def _suffix(extension: object) -> str:

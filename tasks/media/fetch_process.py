@@ -78,9 +78,9 @@ def _listen(readable: int, request: FetchRequest, progress: Progress | None) -> 
                 return told
             patience.hear(told)
         patience.check()
-        if progress and request.task == "fetch":
-            name = told.name or file_name(request.url)
-            progress(f"fetching {name}", told.done, told.total)
+        if progress:
+            doing = "fetching" if request.task == "fetch" else "looking into"
+            progress(f"{doing} {told.name or file_name(request.url)}", told.done, told.total)
     return None
 
 

@@ -5,14 +5,17 @@ Shared by both sides; reads and writes nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tasks.media.sidecars import language_of
 from tasks.records import CaptionsMode, Chapter
 
 FailureKind = Literal["source", "no_media", "storage"]
 _NO_CAPTIONS = frozenset({"live_chat", "danmaku", "comments", "rechat"})  # that yt-dlp lists too
+_UNNAMED = ("", "und")
 _ORIGINAL = "-orig"  # how YouTube marks automatic captions that are no machine translation
 
 
@@ -24,7 +27,7 @@ class FetchRequest:
         task: fetch: what one URL leads to; entries: the URLs that it lists.
         answers: the descriptor for lines of JSON, each a `Told`.
         folder: for what is fetched; what an earlier run left there is continued.
-        languages: of captions, the best first, where the video's own language is not known.
+        languages: that are spoken, as the user says; the best first.
         cookies: the path of a cookies.txt, or "". proxy: its URL, or "".
     """
 
@@ -45,10 +48,16 @@ class FetchRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """Captions that a page offers."""
+    """Captions that a page offers.
+
+    Attributes:
+        language: its tag or label for them, "" where it has none.
+        is_lost: they can't be had, or read; what they are in still tells of the others.
+    """
 
     language: str
     is_automatic: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +90,21 @@ class MediaMade:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came of it; times are seconds. entries is of the task of that name."""
+    """What came of it; times are seconds.
+
+    Attributes:
+        entries: of the task of that name. n_beyond: how many more the list has than are allowed.
+    """
 
     title: str = ""
     duration_s: float | None = None
     language: str = ""
     chapters: tuple[Chapter, ...] = ()
-    uploader: str = ""
-    webpage_url: str = ""
     offered: tuple[Offered, ...] = ()
     captions: CaptionsMade | None = None
     media: MediaMade | None = None
     entries: tuple[str, ...] = ()
+    n_beyond: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,37 +132,61 @@ def choose(
 ) -> Choice | None:
     """Return what to fetch; None where only captions are wanted and there are none.
 
+    With `prefer` it is what people wrote down in the language that is spoken: a translation is no
+    transcript, and is taken only where nothing tells that it is one.
+
     Args:
         language: the video's own, "" where it is not known.
+        languages: that the user names, the best first; they count more.
     """
     if mode == "ignore":
         return Choice()
     offers = [each for each in offered if each.language not in _NO_CAPTIONS]
-    wanted = [language, *languages]
-    if best := _best([each for each in offers if not each.is_automatic], wanted):
-        return Choice(captions=best)
+    people = [each for each in offers if not each.is_automatic]
+    automatic = [each for each in offers if each.is_automatic]
+    own = language if language_of_tag(language) else _original(automatic)
+    spoken = [*filter(None, languages)] or [own]
     if mode == "prefer":
-        return Choice()
-    best = _best([each for each in offers if each.is_automatic], wanted)
+        return Choice(captions=_transcript(people, spoken))
+    wanted = [*spoken, own]
+    best = _best(_had(people), wanted) or _best(_had(automatic), wanted)
     return Choice(captions=best) if best else None
 
 
+def language_of_tag(tag: str) -> str:
+    """Return the ISO 639-1 code of a site's tag (en-US, eng, English, en-nP7-2PuUl7o), or ""."""
+    return language_of(tag) or language_of(re.split(r"[-_(]", tag, maxsplit=1)[0])
+
+
+def _had(offers: Sequence[Offered]) -> list[Offered]:
+    return [each for each in offers if not each.is_lost]
+
+
+def _original(automatic: Sequence[Offered]) -> str:
+    """Return the tag of what a site has recognised by itself; "" where it does not mark it."""
+    return next((each.language for each in automatic if each.language.endswith(_ORIGINAL)), "")
+
+
+def _transcript(people: Sequence[Offered], spoken: Sequence[str]) -> Offered | None:
+    """Return what is most likely a transcript; None where most likely nothing is."""
+    if any(language_of_tag(tag) for tag in spoken):
+        unnamed = (each for each in _had(people) if each.language in _UNNAMED)
+        return _in_language(_had(people), spoken) or next(unnamed, None)
+    if len({language_of_tag(each.language) or each.language for each in people}) == 1:
+        return next(iter(_had(people)), None)
+    return _in_language(_had(people), ["en"])
+
+
 def _best(offers: Sequence[Offered], wanted: Sequence[str]) -> Offered | None:
-    for tag in filter(None, wanted):
-        same = [each for each in offers if each.language.lower() == tag.lower()]
-        alike = [each for each in offers if language_of(each.language) == language_of(tag)]
-        if same or alike:
-            return (same or alike)[0]
-    original = [each for each in offers if each.language.endswith(_ORIGINAL)]
-    return next(iter(original or offers), None)
+    return _in_language(offers, [*wanted, "en"]) or next(iter(offers), None)
 
 
-def language_of(tag: str) -> str:
-    """Return the language of a tag, without script and region: en for en-US and for eng."""
-    import langcodes
-    from langcodes.tag_parser import LanguageTagError
-
-    try:
-        return langcodes.Language.get(tag.removesuffix(_ORIGINAL)).language or tag.lower()
-    except LanguageTagError:
-        return tag.lower()
+def _in_language(offers: Sequence[Offered], wanted: Sequence[str]) -> Offered | None:
+    """Return captions in the first of these languages that there are; of its own tag, if there."""
+    for tag in wanted:
+        if code := language_of_tag(tag):
+            alike = [each for each in offers if language_of_tag(each.language) == code]
+            same = (each for each in alike if each.language.lower() == tag.lower())
+            if found := next(same, next(iter(alike), None)):
+                return found
+    return None

@@ -7,7 +7,7 @@ that fetches, once it is guarded.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -28,6 +28,7 @@ Tell = Callable[[str, int, int], None]
 
 # Sound alone where there is such a format; else a small picture with it, for the sound's sake.
 _FORMAT = "bestaudio/best[height<=?480]/worst"
+CAPTION_KINDS = ("subtitles", "automatic_captions")
 PLAYLISTS = ("playlist", "multi_video", "compat_list")
 _LIVE = ("is_live", "is_upcoming")
 _ATTEMPTS = 3
@@ -83,9 +84,12 @@ class Site(yt_dlp.YoutubeDL):  # type: ignore[misc]
         partial = self.partial
         if partial is None or not isinstance(request, Request):
             return super().urlopen(request)
-        is_rest = "Range" in request.headers
+        is_rest = bool(parse_http_range(request.headers.get("Range"))[0])
         if is_rest and partial.validator:
             request.headers["If-Range"] = partial.validator
+        elif is_rest:  # nothing would tell that it is another file by now
+            del request.headers["Range"]
+            is_rest = False
         response = super().urlopen(request)
         if is_rest and not partial.matches(_total(response)):
             response.close()
@@ -95,10 +99,10 @@ class Site(yt_dlp.YoutubeDL):  # type: ignore[misc]
         partial.note_file(response.headers, _total(response))
         return response
 
-    def look(self, *, needs_formats: bool) -> Info:
-        """Return what is known of the one video that the URL leads to."""
+    def look(self, url: str, key: str | None, *, needs_formats: bool) -> Info:
+        """Return what is known of the one video that a URL, or a name of `key`'s, leads to."""
         self.params["ignore_no_formats_error"] = not needs_formats
-        info = self.extract_info(self.request.url, download=False)
+        info = self.extract_info(url, download=False, ie_key=key)
         if info and info.get("_type") in PLAYLISTS:
             info = self._only(list(info.get("entries") or []))
         if not info:
@@ -106,7 +110,13 @@ class Site(yt_dlp.YoutubeDL):  # type: ignore[misc]
         assert isinstance(info, dict)
         if info.get("is_live") or info.get("live_status") in _LIVE:
             raise is_live()
+        for kind in CAPTION_KINDS:
+            info[kind] = _named(info.get(kind) or {})
         return info
+
+    def forget_failures(self) -> None:
+        """Begin to count them anew: what comes now is another file."""
+        self._failures = _Failures()
 
     def _only(self, entries: list[Info]) -> Info:
         if not entries:
@@ -161,6 +171,14 @@ def _parameters(request: FetchRequest, pause: Callable[[int], float]) -> Info:
         "js_runtimes": {} if request.js_runtime == "none" else {request.js_runtime: {}},
         "cookiefile": _cookies(request.cookies),
     }  # fmt: skip
+
+
+def _named(captions: Mapping[object, list[Info]]) -> dict[str, list[Info]]:
+    """Return captions by their tag or label; "" where yt-dlp has None for want of any."""
+    named: dict[str, list[Info]] = {}
+    for tag, formats in captions.items():
+        named.setdefault(str(tag or ""), []).extend(formats)
+    return named
 
 
 def _cookies(path: str) -> io.StringIO | None:

@@ -27,6 +27,7 @@ _PROGRAMS = frozenset(
      "pty.spawn", "webbrowser.open"}
 )  # fmt: skip
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in its last 32 bits
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # RFC 4291: all that IANA gives to the internet
 
 
 class NotAllowedError(PermissionError):
@@ -81,8 +82,12 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    wrapped = _wrapped(ip) if isinstance(ip, ipaddress.IPv6Address) else None
-    return ip.is_global and not ip.is_multicast and (wrapped is None or is_public(str(wrapped)))
+    if isinstance(ip, ipaddress.IPv6Address):
+        wrapped = _wrapped(ip)
+        if wrapped is not None and not is_public(str(wrapped)):
+            return False
+        return ip in _NAT64 or (ip in _UNICAST and ip.is_global)
+    return ip.is_global and not ip.is_multicast
 
 
 def private_literal(host: str) -> str | None:
@@ -104,10 +109,10 @@ def private_literal(host: str) -> str | None:
 
 
 def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that is reached in the end: mapped, 6to4, Teredo, NAT64."""
+    """Return the IPv4 address that is reached in the end: 6to4, Teredo, NAT64."""
     if ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+    return ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
 
 
 class _Watch:

@@ -118,6 +118,11 @@ def loops(words: Sequence[TimedWord]) -> Iterator[tuple[int, int]]:
             same = 0
 
 
+def looped_s(words: Sequence[TimedWord]) -> float:
+    """Return for how many seconds the same words come again and again."""
+    return sum(words[end - 1].end_s - words[start].start_s for start, end in loops(words))
+
+
 def lines(words: Sequence[TimedWord]) -> Iterator[tuple[int, int]]:
     """Yield the sentences among words, as their marks or a pause end them: first and end."""
     start = 0

@@ -58,7 +58,7 @@ class Probe:
     Attributes:
         kind: audio where there is no picture but an album's cover.
         duration_s: as the container says, which may be an estimate; None: not known.
-        language: of the first audio track, ISO 639-1; "" where the file does not say.
+        language: of the audio track that is heard, ISO 639-1; "" where the file does not say.
         chapters: in the order of time.
         unread_captions: those that are pictures or the like: their codec, and their language.
     """

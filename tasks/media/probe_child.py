@@ -128,7 +128,9 @@ def _refuse(url: str, *_: object) -> None:
 
 
 def _described(container: InputContainer) -> dict[str, Any]:
-    audio = _sound_of(container)
+    from tasks.media.audio import track_of
+
+    audio = track_of(container, "")
     texts = [each for each in container.streams.subtitles if is_text(each)]
     read = _read(container, audio, texts)
     if read.is_protected or _is_protected(container, audio):
@@ -147,20 +149,6 @@ def _described(container: InputContainer) -> dict[str, Any]:
         "captions": captions,
         "unread_captions": [_unread(each) for each in container.streams if _is_unread(each)],
     }
-
-
-def _sound_of(container: InputContainer) -> AudioStream | None:
-    """Return the first audio track that can be decoded; None: there is no audio track.
-
-    Raises:
-        SourceError: there are some, and none can be.
-    """
-    tracks = container.streams.audio
-    able = [each for each in tracks if each.codec_context is not None]
-    if tracks and not able:
-        problem = "has sound of a kind that can't be decoded here"
-        raise SourceError("", problem, "Convert it, to .m4a or .mp3 for one")
-    return able[0] if able else None
 
 
 def _read(

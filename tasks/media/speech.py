@@ -1,34 +1,33 @@
 """The words of a recording, with their times: recognised by Whisper in a child process, and kept.
 
-Owns the child and its limits, what is kept for which recording, and going on where a run ended.
-Knows nothing of sound and of Whisper itself; whose recording it is and what becomes of its words is
-the caller's.
-
-The child has the model's memory and gives all of it back when a recording is done: a GGUF model may
-need it next. One child at a time is on a machine.
+Owns what is kept for which recording, going on where a run ended, and that one recording at a time
+is recognised on a machine. Knows nothing of sound and of Whisper itself; whose recording it is and
+what becomes of its words is the caller's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from tasks.errors import ModelError, PipelineError, SourceError, StorageError
-from tasks.extract.child import REPORT
-from tasks.extract.copying import FULL, disk_is_full
-from tasks.extract.process import Child
+from tasks.errors import StorageError
 from tasks.files import make_folder, remove_leftovers, write_private
 from tasks.media.guards import marked
 from tasks.media.speech_languages import whisper_code
-from tasks.media.speech_request import VERSION, PieceLimits, SpeechRequest
+from tasks.media.speech_process import Progress, recognise
+from tasks.media.speech_request import (
+    VERSION,
+    PieceLimits,
+    SpeechRequest,
+    Stamp,
+    refuse_changed,
+    stamp_of,
+)
 from tasks.media.speech_store import HeardPiece, read_pieces, word_of, word_row
 from tasks.media.speech_words import in_order
 from tasks.media.transcript import TimedWord
@@ -37,10 +36,9 @@ from tasks.naming import short_name
 from tasks.pool.cpus import physical_cores
 from tasks.settings import Settings
 
-Progress = Callable[[str, int, int], None]
+Turn = Callable[[SpeechModel], AbstractContextManager[None]]
 
 _POLL_S = 0.25
-_MAX_RESULT = 1 << 16  # bytes of JSON
 _FINAL_VERSION = 1
 _FINAL = "final.json"
 
@@ -68,7 +66,7 @@ class Heard:
         words: in the order of time; empty where no speech was found.
         model: the name of the model that recognised them.
         lost: what of the recording could not be read, each in a clause; empty where nothing.
-        identity: what the words depend on besides the recording; see speech_identity.
+        identity: what the words depend on besides the recording, in a hash.
     """
 
     language: str
@@ -80,20 +78,8 @@ class Heard:
     identity: str = ""
 
 
-def speech_identity(
-    settings: Settings, options: SpeechOptions, progress: Progress | None = None
-) -> str:
-    """Return what determines the words besides the recording: the model's files, the language and
-    the hotwords given, and how recordings are cut.
-
-    The model is fetched if it is not here. Where `auto` has to take a smaller one for want of
-    memory, Heard.identity differs from this.
-
-    Raises:
-        ModelError: there is no such model, or it can't be had.
-        SourceError: there is no such language.
-    """
-    return _identity(resolve(settings, progress), settings, options, progress)
+def _at_once(model: SpeechModel) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def transcribe(
@@ -105,6 +91,8 @@ def transcribe(
     *,
     again: bool = False,
     progress: Progress | None = None,
+    turn: Turn = _at_once,
+    stamp: Stamp | None = None,
     limits: PieceLimits | None = None,
 ) -> Heard:
     """Return the words of a recording: those kept, or those recognised now.
@@ -118,40 +106,60 @@ def transcribe(
         again: recognise it anew.
         progress: told what is done, the seconds done and those in all; may raise, which ends the
             child.
+        turn: returns the block in which the model that is given to it has the machine's memory. It
+            is entered only where a child has to run, and no two are at once on a machine.
+        stamp: of the file when it was hashed.
         limits: of the pieces, for tests; the batch is the settings'.
 
     Raises:
-        SourceError: it can't be read, or has no sound; or its recogniser died.
+        SourceError: it can't be read, changes meanwhile, or has no sound; or it crashes its
+            recogniser.
         ModelError: the model can't be had or loaded, or there is no memory for it.
         StorageError: what was heard can't be kept.
     """
+    if stamp is not None:
+        refuse_changed(media, uri, stamp)
+    stamp = stamp or stamp_of(media)
     chosen = resolve(settings, progress)
     whole = _identity(chosen, settings, options, progress)
-    kept = None if again else _read_final(_place(content, whole, settings))
-    if kept is not None:
+    place = _place(content, whole, settings)
+    if not again and (kept := _read_final(place)):
         return kept
     with _alone(settings, uri, progress):
-        model = that_fits(chosen, settings)
-        if model.name != chosen.name:
-            whole = _identity(model, settings, options, progress)
-        folder = make_folder(_place(content, whole, settings))
-        if again:
-            _forget(folder)
-        if kept := _read_final(folder):  # by the run that was waited for
+        if not again and (kept := _read_final(place)):  # by the run that was waited for
             return kept
-        remove_leftovers(folder.iterdir())
-        request = _request(media, uri, folder, model, settings, options, limits)
-        _run(request, progress)
-        heard = _put_together(read_pieces(folder), model, whole, uri)
-        write_private(folder / _FINAL, _final_text(heard))
+        with turn(chosen):
+            model = that_fits(chosen, settings)
+            if model != chosen:
+                whole = _identity(model, settings, options, progress)
+            folder = make_folder(_place(content, whole, settings))
+            if again:
+                _forget(folder)
+            elif model != chosen and (kept := _read_final(folder)):
+                return kept
+            remove_leftovers(folder.iterdir())
+            request = _request(media, uri, stamp, folder, model, settings, options, limits)
+            recognise(request, settings, progress)
+            heard = _put_together(read_pieces(folder), model, whole, uri)
+            write_private(folder / _FINAL, _final_text(heard))
     return heard
 
 
 def _identity(
     model: SpeechModel, settings: Settings, options: SpeechOptions, progress: Progress | None
 ) -> str:
-    language = whisper_code(options.language) if options.language else ""
-    parts = [identity(model, settings, progress), str(VERSION), language, options.hotwords.strip()]
+    """Return what determines the words besides the recording: the model's files and the type that
+    it computes in, the language and the hotwords given, and how recordings are cut. That depends on
+    the batch too: pieces end where one does.
+    """
+    parts = [
+        identity(model, settings, progress),
+        model.compute_type,
+        str(VERSION),
+        str(settings.speech_batch),
+        whisper_code(options.language) if options.language else "",
+        options.hotwords.strip(),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -186,6 +194,7 @@ def _alone(settings: Settings, uri: str, progress: Progress | None) -> Iterator[
 def _request(
     media: Path,
     uri: str,
+    stamp: Stamp | None,
     folder: Path,
     model: SpeechModel,
     settings: Settings,
@@ -196,10 +205,12 @@ def _request(
     return SpeechRequest(
         media=str(media),
         uri=uri,
+        stamp=stamp,
         folder=str(folder),
         progress=-1,
         result=-1,
         model=str(model.folder),
+        model_name=model.name,
         device=model.device,
         compute_type=model.compute_type,
         n_threads=physical_cores(),
@@ -211,56 +222,6 @@ def _request(
         speech_s=limits.speech_s,
         section_s=limits.section_s,
     )
-
-
-def _run(request: SpeechRequest, progress: Progress | None) -> None:
-    """Run the child to its end.
-
-    Raises:
-        PipelineError: as the child has it, or for its death.
-    """
-    with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as result:
-        request = replace(request, progress=told.fileno(), result=result.fileno())
-        environment = {"OMP_NUM_THREADS": str(request.n_threads), "HF_HUB_OFFLINE": "1"}
-        descriptors = (request.progress, request.result)
-        with Child("tasks.media.speech_child", request, descriptors, environment) as child:
-            while (code := child.wait(_POLL_S)) is None:
-                if progress:
-                    progress(f"transcribing {short_name(request.uri)}", *_how_far(told))
-        failure = os.pread(result.fileno(), _MAX_RESULT, 0)
-    if code in FULL:
-        raise disk_is_full()
-    if failure:
-        raise _failure(json.loads(failure))
-    if code:
-        raise SourceError(request.uri, *_end_of(code))
-
-
-def _how_far(told: IO[bytes]) -> tuple[int, int]:
-    """Return the seconds that the child is through with, and those in all; 0: nobody knows."""
-    text = os.pread(told.fileno(), 64, 0).split()
-    return (int(float(text[0])), int(float(text[1]))) if len(text) > 1 else (0, 0)
-
-
-def _failure(content: dict[str, str]) -> PipelineError:
-    kinds = {kind.__name__: kind for kind in (SourceError, ModelError, StorageError)}
-    kind = kinds.get(content["kind"], PipelineError)
-    return kind(content["subject"], content["problem"], content["remedy"])
-
-
-def _end_of(code: int) -> tuple[str, str]:
-    """Say what ended a child that gave no reason, and what one can do."""
-    if code == -signal.SIGKILL:  # not by us
-        problem = "the recogniser of its speech was killed, as the system does when memory runs out"
-        remedy = (
-            "Close other programs, or set LECTERN_SPEECH_MODEL to a smaller model, and run again: "
-            "it goes on where it was"
-        )
-        return problem, remedy
-    if code > 0:
-        return f"the recogniser of its speech ended without an answer (status {code})", REPORT
-    name = signal.strsignal(-code)
-    return f"crashes the recogniser of its speech ({name})", "Get a fresh copy, or convert it"
 
 
 def _put_together(pieces: Sequence[HeardPiece], model: SpeechModel, whole: str, uri: str) -> Heard:

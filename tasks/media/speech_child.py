@@ -14,21 +14,23 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from tasks.errors import PipelineError, SourceError
+from tasks.errors import ModelError, PipelineError, SourceError
 from tasks.extract.child import REPORT, end_with_parent
 from tasks.extract.copying import FULL
 from tasks.media.pieces import Piece, cut, find_speech
-from tasks.media.speech_request import RATE, Failure, SpeechRequest
+from tasks.media.speech_request import RATE, Failure, SpeechRequest, refuse_changed
 from tasks.media.speech_store import HeardPiece, read_pieces, write_piece
 
 if TYPE_CHECKING:
     from tasks.media.audio import Audio
     from tasks.media.pieces import Samples
     from tasks.media.speech_recogniser import Recogniser, Started
+    from tasks.media.speech_request import Stamp
 
 
 def main() -> None:
@@ -41,9 +43,9 @@ def main() -> None:
     except PipelineError as error:
         failure = Failure(type(error).__name__, error.subject, error.problem, error.remedy)
     except MemoryError:
-        problem = "the memory does not suffice to recognise its speech"
+        problem = "the memory does not suffice to recognise speech"
         remedy = "Close other programs, or set LECTERN_SPEECH_MODEL to a smaller model"
-        failure = Failure(SourceError.__name__, request.uri, problem, remedy)
+        failure = Failure(ModelError.__name__, request.model_name, problem, remedy)
     except Exception as error:  # what no one foresaw ends this recording, and tells itself
         code = getattr(error, "errno", None) or 0
         if code not in FULL:  # which the parent tells by it
@@ -65,6 +67,7 @@ def _unforeseen(uri: str, error: Exception) -> Failure:
 def _transcribe(request: SpeechRequest) -> None:
     from tasks.media.audio import Audio
 
+    _refuse_changed(request)
     folder = Path(request.folder)
     done = read_pieces(folder)
     if done and done[-1].is_last:
@@ -74,6 +77,11 @@ def _transcribe(request: SpeechRequest) -> None:
         ThreadPoolExecutor(1, "preparing") as ahead,
     ):
         _Work(request, audio, ahead, done).go_on()
+
+
+def _refuse_changed(request: SpeechRequest) -> None:
+    stamp = cast("Stamp", tuple(request.stamp)) if request.stamp else None  # JSON has lists
+    refuse_changed(Path(request.media), request.uri, stamp)
 
 
 class _Work:
@@ -124,6 +132,7 @@ class _Work:
         )
         if piece.is_last:
             heard = self._ended(heard)
+        _refuse_changed(self._request)  # what was decoded until now is of the file as it was
         write_piece(Path(self._request.folder), heard)
         self._number += 1
         self._tell(piece.end / RATE)
@@ -146,7 +155,8 @@ class _Work:
 
     def _tell(self, at_s: float) -> None:
         line = f"{at_s:.1f} {self._audio.total_s:.1f}\n"
-        os.pwrite(self._request.progress, line.ljust(64).encode(), 0)
+        with suppress(OSError):  # the temporary folder is full, and nothing is lost by it
+            os.pwrite(self._request.progress, line.ljust(64).encode(), 0)
 
 
 if __name__ == "__main__":

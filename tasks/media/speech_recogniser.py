@@ -4,7 +4,7 @@ Owns loading, finding the language, and the call of the batched pipeline. That o
 as clips of a sound without silence; its words' times are put back window by window, since a word
 that it places after a window's end (its alignment reaches up to a second into the padding) would
 otherwise be taken for one of the next window, which may be minutes later. A window for seconds of
-which there are no words is heard again in parts.
+which there are no words, or the same ones again and again, is heard again in parts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import ctranslate2
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from tasks.errors import ModelError
-from tasks.media.guards import HeardWindow
+from tasks.media.guards import HeardWindow, looped_s
 from tasks.media.pieces import Piece, Window
 from tasks.media.speech_request import RATE, SpeechRequest
 from tasks.media.speech_words import RawWord, gaps_s, placed
@@ -33,7 +33,7 @@ _MOST_VOTES = 6  # windows asked for their language
 _VOTES = 2  # that settle it
 _SURE = 0.5
 _FRAMES_A_SECOND = 100
-_LEAST_GAP_S = 1.0  # of speech without words, that a window is heard again for
+_LEAST_GAP_S = 1.0  # of faults, that a window is heard again for
 _PART = 8 * RATE  # samples of speech that are heard then at once, about
 
 
@@ -62,7 +62,7 @@ class Recogniser:
     """
 
     def __init__(self, request: SpeechRequest, tell: Callable[[float], None]) -> None:
-        self._request, self._tell = request, tell
+        self._request, self._tell, self._name = request, tell, request.model_name
         try:
             self._model = WhisperModel(
                 request.model,
@@ -72,7 +72,7 @@ class Recogniser:
             )
         except Exception as error:  # CTranslate2's and tokenizers' are of no common kind
             problem = f"it can't be loaded ({error})"
-            raise ModelError(request.model, problem, "Fetch it again, or set another") from error
+            raise ModelError(self._name, problem, "Fetch it again, or set another") from error
         self._pipeline = BatchedInferencePipeline(self._model)
         self._check_language()
 
@@ -84,7 +84,7 @@ class Recogniser:
             known = language == "en"
         if language and not known:
             problem = f"it does not know the language {language}"
-            raise ModelError(self._request.model, problem, "Set LECTERN_SPEECH_MODEL to another")
+            raise ModelError(self._name, problem, "Set LECTERN_SPEECH_MODEL to another")
 
     def begin(self, piece: Piece, language: str, probability: float) -> Started:
         """Prepare a piece's windows; find the language if it is not known yet."""
@@ -115,16 +115,16 @@ class Recogniser:
             if self._request.device == "cpu":
                 raise
             remedy = "Set LECTERN_SPEECH_DEVICE to cpu, or LECTERN_SPEECH_BATCH to less"
-            raise ModelError(self._request.model, f"the GPU fails ({error})", remedy) from error
+            raise ModelError(self._name, f"the GPU fails ({error})", remedy) from error
         found: list[HeardWindow] = []
         for at, window in _offsets(started.piece.windows):
             once = _heard(heard[_seek(at)], at, window, started.language)
-            if once.gaps_s < _LEAST_GAP_S:
+            if once.faults_s < _LEAST_GAP_S:
                 found += once.windows
                 continue
             sound = started.piece.speech[at : at + window.length]
             again = self._in_parts(sound, window, started.language)
-            found += again.windows if again.gaps_s < once.gaps_s else once.windows
+            found += again.windows if again.faults_s < once.faults_s else once.windows
         return tuple(found)
 
     def _in_parts(self, sound: Samples, window: Window, language: str) -> _Hearing:
@@ -136,7 +136,7 @@ class Recogniser:
         hearings = [_heard(heard[_seek(at)], at, part, language) for at, part in _offsets(parts)]
         return _Hearing(
             [each for hearing in hearings for each in hearing.windows],
-            sum(hearing.gaps_s for hearing in hearings),
+            sum(hearing.faults_s for hearing in hearings),
         )
 
     def _segments(
@@ -199,10 +199,14 @@ def _seek(at: int) -> int:
 
 @dataclass(frozen=True)
 class _Hearing:
-    """What is heard in a window, or in its parts, and for how many seconds of speech nothing is."""
+    """What is heard in a window, or in its parts.
+
+    Attributes:
+        faults_s: seconds of speech for which nothing is heard, or the same again and again.
+    """
 
     windows: list[HeardWindow]
-    gaps_s: float
+    faults_s: float
 
 
 def _heard(segments: list[Segment], at: int, window: Window, language: str) -> _Hearing:
@@ -228,4 +232,4 @@ def _heard(segments: list[Segment], at: int, window: Window, language: str) -> _
         no_speech_prob=round(float(first.no_speech_prob), 4),
         compression_ratio=round(float(first.compression_ratio), 4),
     )
-    return _Hearing([found], missing)
+    return _Hearing([found], missing + looped_s(found.words))

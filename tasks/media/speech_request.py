@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import SourceError
 
 RATE = 16_000  # samples a second: Whisper's
 VERSION = 1  # of how recordings are cut and their words placed
+
+Stamp = tuple[int, int, int, int]
+"""What tells a file's states apart: device, inode, size in bytes, time of change in ns."""
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Return the stamp of a file as it is now, None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def refuse_changed(path: Path, uri: str, stamp: Stamp | None) -> None:
+    """Make sure that a recording is still the one that its words are kept for.
+
+    Raises:
+        SourceError: it is not.
+    """
+    if stamp_of(path) != stamp:
+        raise SourceError(uri, "changes while it is read", "Try again when it is written")
 
 
 @dataclass(frozen=True)
@@ -43,9 +68,10 @@ class SpeechRequest:
     """What the parent asks for.
 
     Attributes:
+        stamp: of the media file whose words these are; None: it was not there.
         folder: holds the finished pieces, and gets those that are made.
         progress, result: descriptors of where it says how far it is, and why it failed.
-        model: a folder; device: cpu or cuda; compute_type: CTranslate2's.
+        model: a folder; model_name: in messages; device: cpu or cuda; compute_type: CTranslate2's.
         language: one of Whisper's codes; "" if it is to be found.
         max_hours: a longer recording is refused.
         window_s, speech_s, section_s: as of PieceLimits.
@@ -53,10 +79,12 @@ class SpeechRequest:
 
     media: str
     uri: str
+    stamp: Stamp | None
     folder: str
     progress: int
     result: int
     model: str
+    model_name: str
     device: str
     compute_type: str
     n_threads: int

@@ -66,6 +66,14 @@ def read_pieces(folder: Path) -> list[HeardPiece]:
         pieces.append(piece)
 
 
+def remove_pieces(folder: Path, n_kept: int) -> None:
+    """Remove all pieces but so many from the first on."""
+    kept = {_path(folder, number + 1) for number in range(n_kept)}
+    for path in folder.glob("piece-*.json"):
+        if path not in kept:
+            path.unlink()
+
+
 def word_row(word: TimedWord) -> list[Any]:
     """Return a recognised word as JSON holds it."""
     return [

@@ -100,8 +100,35 @@ def identity(model: SpeechModel, settings: Settings, progress: Progress | None =
     return identify(ModelFiles(model.name, tuple(reversed(found))), settings.home, progress)
 
 
+def here(settings: Settings) -> SpeechModel | None:
+    """Return the model that is set, as far as it is on this disk; None: it would be fetched.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    name, device = settings.speech_model, _device(settings)
+    if name == "auto":
+        return next((_at(each, path, device, settings) for each, path in _on_disk(settings)), None)
+    place = _place(name, settings)
+    folder = cached(place) if isinstance(place, str) else place
+    return _at(name, folder, device, settings) if folder else None
+
+
 def _folder(name: str, settings: Settings, progress: Progress | None) -> Path:
     """Return the folder of the model that a name or a path means."""
+    place = _place(name, settings)
+    if isinstance(place, Path):
+        return place
+    others = [each for each, _ in _on_disk(settings)]
+    return _checked(name, fetch(name, place, others, progress))
+
+
+def _place(name: str, settings: Settings) -> Path | str:
+    """Return the folder that a name or a path means, else the repository.
+
+    Raises:
+        ModelError: there is no such model.
+    """
     if found := _local(name, settings):
         return _checked(name, found)
     path = Path(name).expanduser().absolute()
@@ -111,8 +138,7 @@ def _folder(name: str, settings: Settings, progress: Progress | None) -> Path:
     is_path = name.startswith(("/", ".", "~")) or path.exists()
     if is_path or not _REPOSITORY.fullmatch(repo):
         raise _no_such(name, is_path)
-    here = [each for each, _ in _on_disk(settings)]
-    return _checked(name, fetch(name, repo, here, progress))
+    return repo
 
 
 def _local(name: str, settings: Settings) -> Path | None:
@@ -151,10 +177,10 @@ def _on_disk(settings: Settings) -> Iterator[tuple[str, Path]]:
 def _automatic(settings: Settings, device: str, progress: Progress | None) -> SpeechModel:
     """Return the best model that is here and fits this machine; else fetch the best that fits."""
     room = all_mb(device)
-    here = [_at(name, folder, device, settings) for name, folder in _on_disk(settings)]
-    fitting = [model for model in here if model.need_mb <= room]
-    if fitting or here:
-        return (fitting or here[-1:])[0]
+    found = [_at(name, folder, device, settings) for name, folder in _on_disk(settings)]
+    fitting = [model for model in found if model.need_mb <= room]
+    if fitting or found:
+        return (fitting or found[-1:])[0]
     compute = _compute_type(device)
     names = [
         name for name in FETCHED if need_mb(KNOWN[name][1], settings.speech_batch, compute) <= room

@@ -114,7 +114,8 @@ def lecture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     captions.write_text(srt(cues_of(sentences(60, seed=9), 240)))
     with lecture_site() as site:
         data, form = sound.read_bytes(), "audio/mpeg"
-        url = site.put("/talk.mp3", data, form, pause_s=2 * BLOCK / len(data))
+        pause_s, headers = 2 * BLOCK / len(data), {"ETag": '"1"'}
+        url = site.put("/talk.mp3", data, form, pause_s=pause_s, headers=headers)
         SOURCES["lecture"] = [url, str(captions)]
         yield
 

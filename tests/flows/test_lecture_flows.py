@@ -3,6 +3,7 @@ scripted model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from support.media import (
 from support.rule_translation import translate as by_rule
 from support.scripted_server import ScriptedServer
 from whisper_model.grammar import sentences
+from whisper_model.speech import speak_sentences
 
 from flows.rounds import Outcome
 from tasks.settings import settings
@@ -250,7 +252,7 @@ def test_a_playlist_is_each_of_its_videos_and_works_without_the_network_later(
             site.redirect("/away.html", "ftp://example.org/talk.mp4"): "leads to ftp:",
         }
         links = "".join(
-            f"<link>{url}</link>" if n == 0 else f"</item><item><link>{url}</link>"
+            f"{'</item><item>' if n else ''}<guid>{n}</guid><link>{url}</link>"
             for n, url in enumerate([*good, *bad])
         )
         course = site.put("/course.xml", feed([links]), "application/rss+xml")
@@ -303,3 +305,44 @@ def test_addresses_of_this_network_are_refused(server: ScriptedServer, tiny_mode
 
     assert state.is_failed()
     assert "LECTERN_ALLOW_PRIVATE_ADDRESSES" in outcomes["talk.mp3"].error
+
+
+def test_of_a_folder_only_what_is_played_is_transcribed(
+    server: ScriptedServer, talk: Path, tmp_path: Path
+) -> None:
+    """A document that is named is refused, with what to do."""
+    own = tmp_path / "own"
+    shutil.copytree(talk.parent, own)
+    (own / "notes.md").write_text("# Notes\n\nOf that lecture.\n")
+
+    assert transcribe(own)[1].keys() == {talk.name}
+    _, outcomes = transcribe(own / "notes.md")
+    assert "lectern summarize" in outcomes["notes.md"].error
+
+
+def test_captions_that_cannot_be_read_are_no_reason_to_lose_a_recording(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    """Its speech is recognised; where captions alone are wanted, the line names their file."""
+    samples, _ = speak_sentences(spoken(3))
+    path = write_media(tmp_path / "talk.ogg", samples)
+    (tmp_path / "talk.srt").write_text("not a caption")
+    _, outcomes = transcribe(path)
+
+    source = outcomes[path.name].source
+    assert source is not None
+    assert source.transcription == "speech"
+    _, outcomes = transcribe(path, captions="only")
+    assert "talk.srt" in outcomes[path.name].error
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_at_once(
+    server: ScriptedServer, tiny_model: Path, tmp_path: Path
+) -> None:
+    pipe = tmp_path / "talk.mp4"
+    os.mkfifo(pipe)
+    state, outcomes = summarize_video(tiny_model, pipe)
+
+    assert state.is_failed()
+    assert "is not a file" in outcomes[pipe.name].error

@@ -12,7 +12,7 @@ from support.crashing import wait_until
 
 from flows.progress import Progress, Watcher
 from flows.rounds import WORKERS, Outcome, Plan, Reading, Rounds
-from tasks.errors import InferenceError, PromptError, StorageError
+from tasks.errors import InferenceError, ModelError, PromptError, StorageError
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
 from tasks.records import (
@@ -395,3 +395,29 @@ def test_after_the_hour_nothing_is_begun_and_nothing_lost() -> None:
     assert [each.failed for each in run(later)] == [False] * 4
     assert not set(later.asked) & set(work.ledger)
     assert work.ledger
+
+
+def test_what_waits_for_its_turn_when_the_hour_strikes_is_left() -> None:
+    """It is not answered, and the run ends well."""
+    over = threading.Event()
+
+    class Work(FakeWork):
+        def answer(self, requests: Sequence[Request]) -> None:
+            over.set()
+            raise CancelledError
+
+    work = Work({"a": 5})
+    rounds = Rounds(["a"], work, Progress(1), Watcher(), batch=4, go_on=lambda: not over.is_set())
+
+    assert rounds.run() == []
+    assert rounds.left == ["a"]
+
+
+def test_a_model_of_speech_that_cannot_be_had_may_be_there_the_next_night() -> None:
+    class Work(FakeWork):
+        def reading(self, uri: str) -> Reading:
+            raise ModelError("small", "it could not be fetched", "Check the connection")
+
+    [outcome] = run(Work({"a": 1}))
+    assert outcome.failed
+    assert outcome.transient

@@ -65,6 +65,29 @@ def test_speech_waits_for_what_is_asked_and_goes_before_what_is_not() -> None:
     later.stop()
 
 
+def test_what_waited_during_a_speech_is_asked_before_the_next_one() -> None:
+    """So that documents are finished while there is more to hear."""
+    turns = Turns()
+    first = Worker(turns.speech())
+    assert first.is_working()
+    asking = [Worker(turns.asking()) for _ in range(2)]
+    second = Worker(turns.speech())
+    assert all(each.is_kept_waiting() for each in asking)
+    assert second.is_kept_waiting()
+
+    first.stop()
+    assert all(each.is_working() for each in asking)
+    later = Worker(turns.asking())
+    assert second.is_kept_waiting()
+    for each in asking:
+        each.stop()
+    assert second.is_working()
+    assert later.is_kept_waiting()
+    second.stop()
+    assert later.is_working()
+    later.stop()
+
+
 def test_one_speech_at_a_time() -> None:
     turns = Turns()
     first = Worker(turns.speech())
@@ -79,10 +102,10 @@ def test_one_speech_at_a_time() -> None:
 
 def test_room_is_made_when_nobody_asks_any_more() -> None:
     made: list[bool] = []
-    turns = Turns(make_room=lambda: made.append(True))
+    turns = Turns()
     asking = Worker(turns.asking())
     assert asking.is_working()
-    speech = Worker(turns.speech())
+    speech = Worker(turns.speech(lambda: made.append(True)))
     assert speech.is_kept_waiting()
     assert made == []
 
@@ -119,8 +142,8 @@ def test_a_failure_to_make_room_gives_the_turn_back() -> None:
     def fail() -> None:
         raise MemoryError
 
-    turns = Turns(make_room=fail)
-    with pytest.raises(MemoryError), turns.speech():
+    turns = Turns()
+    with pytest.raises(MemoryError), turns.speech(fail):
         pass
     asking = Worker(turns.asking())
     assert asking.is_working()

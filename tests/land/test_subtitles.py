@@ -331,13 +331,13 @@ def test_speakers_are_voices_in_webvtt() -> None:
     """Where the text does not name them itself."""
     cues = [
         replace(cue, speaker="Anna & <Bob>")
-        for cue in subtitles(["Good morning.", "ANNA: Yes.", "two\nlines"])
+        for cue in subtitles(["Good morning.", ">> ANNA: Yes.", "two\nlines"])
     ]
 
     data = write_vtt(cues)
 
     assert b"<v Anna &amp; &lt;Bob&gt;>Good morning.\n" in data
-    assert b"\nANNA: Yes.\n" in data
+    assert b"\n&gt;&gt; ANNA: Yes.\n" in data
     assert [cue.text for cue in read_captions(data, "a")] == [cue.text for cue in cues]
     assert [cue.speaker for cue in read_captions(data, "a")] == [
         "Anna & <Bob>",

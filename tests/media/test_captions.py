@@ -14,7 +14,7 @@ from tasks.errors import SourceError
 from tasks.media.breaking import gap, has_words, join, may_part, pieces, width
 from tasks.media.captions import read_captions, words_of
 from tasks.media.transcript import TimedCue
-from tasks.media.turns import turns_of
+from tasks.media.turns import names_in, turns_of
 
 SRT = """1
 00:00:01,001 --> 00:00:03,999
@@ -260,6 +260,7 @@ def test_no_damage_is_more_than_an_error(junk: bytes, text: str) -> None:
         (">> Anna Smith: Hi.", [(">> Anna Smith:", "Anna Smith", "Hi.")]),
         ("- Yes?\n- No.", [("-", "", "Yes?"), ("-", "", "No.")]),
         ("-Yes?", [("-", "", "Yes?")]),
+        ("-x plus y", [("", "", "-x plus y")]),
         ("-5 degrees", [("", "", "-5 degrees")]),
         ("well-\nknown", [("", "", "well- known")]),
         ("DR. SMITH: So:", [("DR. SMITH:", "DR. SMITH", "So:")]),
@@ -274,6 +275,23 @@ def test_no_damage_is_more_than_an_error(junk: bytes, text: str) -> None:
 def test_signs_of_speakers(text: str, expected: list[tuple[str, str, str]]) -> None:
     """A sign and a name are the head of a turn; all else is what is said."""
     assert expected == [(turn.head, turn.speaker, turn.text) for turn in turns_of(text)]
+
+
+def test_a_word_before_a_colon_is_no_speaker_unless_it_comes_again() -> None:
+    """It stays in what is said; with a sign before it, it is one at once."""
+    lines = ["TCP: a protocol.", "ANNA: Hello.", "STEP 1: Go.", ">> BOB: Hi.", "ANNA: Bye.",
+             "STEP 1: Again."]  # fmt: skip
+    text = "".join(
+        f"{n}\n00:00:{n:02},000 --> 00:00:{n:02},900\n{s}\n\n" for n, s in enumerate(lines)
+    )
+    words = words_of(read_captions(text.encode(), "a.srt"), "en")
+
+    assert " ".join(word.text for word in words) == (
+        "TCP: a protocol. Hello. STEP 1: Go. Hi. Bye. STEP 1: Again."
+    )
+    assert [word.speaker for word in words if word.text in ("Hello.", "Hi.", "Bye.")] == [
+        "ANNA", "BOB", "ANNA",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -354,7 +372,7 @@ def test_chinese_words_are_characters_without_spaces() -> None:
 def test_turns_begin_with_words() -> None:
     """A name is no word, and lasts until another sign; so does a sign in a cue of its own."""
     cues = [
-        cue("ANNA: Good morning."),
+        cue(">> ANNA: Good morning."),
         cue("Welcome.", 1000, 2000, 2),
         cue(">>", 2000, 3000, 3),
         cue("Thank you.", 3000, 4000, 4),
@@ -394,7 +412,8 @@ def test_words_of_any_captions_are_theirs(cues: list[TimedCue], language: str) -
     assert sorted(words, key=lambda word: word.cue) == list(words)
     for shown in cues:
         found = [word for word in words if word.cue == shown.number]
-        said = "".join(turn.text for turn in turns_of(shown.text))
+        names = names_in(each.text for each in cues)
+        said = "".join(turn.text for turn in turns_of(shown.text, names))
         if not has_words(shown.text):
             assert not found
             continue

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
-import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -21,10 +22,16 @@ from tasks.errors import SourceError, StorageError
 from tasks.extract.process import end_children
 from tasks.media.cache import Cache
 from tasks.media.fetch import Fetched, NoMedia, entries, fetch
+from tasks.media.fetch_failures import FetchError
+from tasks.media.fetch_page import fetch as fetch_here
+from tasks.media.fetch_request import Answer, FetchRequest
+from tasks.media.fetch_site import Site
+from tasks.records import CaptionsMode
 from tasks.settings import PROJECT_ROOT, Settings
 
 MP3 = "audio/mpeg"
 LONG = random.Random(6).randbytes(1 << 20)  # nobody opens it here
+OTHER = bytes(reversed(LONG))
 VTT = "WEBVTT\n\n00:00.000 --> 00:01.000\nGuten Morgen.\n"
 
 
@@ -53,6 +60,20 @@ def part(config: Settings) -> Path:
 
 def files(config: Settings) -> list[str]:
     return sorted(path.name for path in (config.home / "media").rglob("*") if path.is_file())
+
+
+def made(
+    config: Settings, url: str, mode: CaptionsMode = "prefer", languages: Sequence[str] = ()
+) -> Answer:
+    """Return what the process that fetches would answer; here, which takes less time."""
+    folder = config.home / "made"
+    folder.mkdir(parents=True, exist_ok=True)
+    request = FetchRequest(
+        task="fetch", url=url, folder=str(folder), mode=mode, languages=list(languages),
+        max_mb=config.media_max_mb, max_hours=config.media_max_hours, playlist_max=1,
+    )  # fmt: skip
+    with Site(request, lambda *moment: None) as opened:
+        return fetch_here(opened, folder)
 
 
 def test_a_recording_is_fetched_once_and_kept_by_its_content(
@@ -88,7 +109,7 @@ def test_captions_that_people_made_are_enough(site: LectureSite, here: Settings)
 
     heard = fetch(url, here, captions="ignore")
     site.asked.clear()
-    read = fetch(url, here, captions="prefer", languages=["fr"])
+    read = fetch(url, here, captions="prefer", languages=["fr", "de"])
     asked = len(site.asked)
     only = fetch(url, here, captions="only")
 
@@ -101,24 +122,73 @@ def test_captions_that_people_made_are_enough(site: LectureSite, here: Settings)
     assert (only, len(site.asked)) == (read, asked)
 
 
-def test_a_broken_connection_is_gone_on_with(site: LectureSite, here: Settings) -> None:
+def test_captions_that_can_not_be_had_are_passed_over(site: LectureSite, config: Settings) -> None:
+    """Whatever ails them: others are taken, at last the media. Only where nothing but captions is
+    wanted it is an error, which names them."""
+    sound = tone(1, "m4a")
+    site.put("/a.m4a", sound, "audio/mp4")
+    site.put("/refused.vtt", b"", status=403)
+    site.put("/odd.vtt", b"<html>Please log in</html>", "text/vtt")
+    site.put("/de.vtt", VTT, "text/vtt")
+    ill = track("/refused.vtt", "de") + track("/odd.vtt", "de-AT") + track("/x.json3", "de-LI")
+    first = site.put("/first", page("/a.m4a", ill + track("/de.vtt", "de-CH")))
+    url = site.put("/lecture", page("/a.m4a", ill))
+
+    read = made(config, first, "prefer", ["de"])
+    heard = made(config, url, "prefer", ["de"])
+    with pytest.raises(FetchError, match=r"its captions \(de\): its server refuses it"):
+        made(config, url, "only", ["de"])
+
+    assert (read.captions and read.captions.offered.language, read.media) == ("de-CH", None)
+    assert heard.captions is None
+    assert heard.media is not None
+    assert heard.media.content == hashlib.sha256(sound).hexdigest()
+    assert "/x.json3" not in {each.path for each in site.asked}
+
+
+def test_captions_of_no_named_language_are_taken(site: LectureSite, config: Settings) -> None:
+    """A page need not say in which language they are."""
+    site.put("/c.vtt", VTT, "text/vtt")
+    url = site.put("/lecture", page("/v.mp4", '<track src="/c.vtt">'))
+
+    got = made(config, url, "prefer", ["de"])
+
+    assert (got.captions and got.captions.offered.language, got.media) == ("", None)
+
+
+def test_what_has_no_page_of_its_own_is_fetched(site: LectureSite, config: Settings) -> None:
+    """By the name that its site's extractor has for it."""
+    sound = tone(1, "m4a")
+    inner = site.put("/a.m4a", sound, "audio/mp4")
+    url = f"{site.url('/list')}#lectern-entry=Generic/{quote(inner, safe='')}"
+
+    got = made(config, url, "ignore")
+
+    assert got.media is not None
+    assert got.media.content == hashlib.sha256(sound).hexdigest()
+
+
+def test_a_broken_connection_is_gone_on_with(site: LectureSite, config: Settings) -> None:
     """Only the rest is asked for, as long as something comes."""
     cuts = [len(LONG), 300_000, 50_000, 50_000, 50_000, 50_000, 50_000]
-    url = site.put("/a.mp3", LONG, MP3, cuts=cuts)
+    url = site.put("/a.mp3", LONG, MP3, cuts=cuts, headers={"ETag": '"1"'})
 
-    got = fetch(url, here, captions="prefer")
+    got = made(config, url)
 
-    assert got.content == hashlib.sha256(LONG).hexdigest()
+    assert got.media is not None
+    assert got.media.content == hashlib.sha256(LONG).hexdigest()
     assert site.starts("/a.mp3")[-6:] == [300_000 + 50_000 * n for n in range(6)]
 
 
-def test_a_server_that_sends_no_rest_is_asked_for_all(site: LectureSite, here: Settings) -> None:
+def test_a_server_that_sends_no_rest_is_asked_for_all(site: LectureSite, config: Settings) -> None:
     """What is there already is not put before it."""
-    url = site.put("/a.mp3", LONG, MP3, cuts=[len(LONG), 300_000], ranges=False)
+    tag = {"ETag": '"1"'}
+    url = site.put("/a.mp3", LONG, MP3, cuts=[len(LONG), 300_000], ranges=False, headers=tag)
 
-    got = fetch(url, here, captions="prefer")
+    got = made(config, url)
 
-    assert got.content == hashlib.sha256(LONG).hexdigest()
+    assert got.media is not None
+    assert got.media.content == hashlib.sha256(LONG).hexdigest()
 
 
 def stop_halfway(site: LectureSite, url: str, config: Settings, n_bytes: int) -> None:
@@ -139,33 +209,38 @@ def stop_halfway(site: LectureSite, url: str, config: Settings, n_bytes: int) ->
     site.asked.clear()
 
 
+@pytest.mark.parametrize(
+    ("noted", "sent", "body", "if_range"),
+    [
+        ('"1"', '"1"', LONG, ['"1"']),
+        ('"1"', '"2"', OTHER, ['"1"']),
+        ('"1"', '"1"', OTHER + b"more", ['"1"']),
+        ("", "", OTHER, []),
+    ],
+    ids=["same", "tagged", "longer", "untagged"],
+)
 def test_only_the_rest_of_the_same_file_is_put_behind(
-    site: LectureSite, here: Settings, tmp_path: Path
+    site: LectureSite, config: Settings, noted: str, sent: str, body: bytes, if_range: list[str]
 ) -> None:
-    """By the next run: not that of one with another tag, or, if need be, of another length."""
+    """By the next run: not that of one with another tag, or, if need be, of another length. Where
+    the server tells of no tag, all is asked for."""
+    folder = config.home / "made"
+    folder.mkdir(parents=True)
+    (folder / "media.part").write_bytes(LONG[:400_000])
+    note = {"format_id": "mpeg", "validator": noted, "total": len(LONG)}
+    (folder / "note.json").write_text(json.dumps(note))
+    url = site.put("/a.mp3", body, MP3, headers={"ETag": sent} if sent else {})
 
-    def go_on(name: str, body: bytes, **options: object) -> bool:
-        site.asked.clear()
-        site.put("/a.mp3", body, MP3, **options)
-        home = tmp_path / name
-        shutil.copytree(here.home, home)
-        got = fetch(url, here.model_copy(update={"home": home}), captions="prefer")
-        rests = [each.if_range for each in site.asked if each.start]
-        return (got.content, rests) == (hashlib.sha256(body).hexdigest(), ['"1"'])
+    got = made(config, url)
 
-    tag = {"ETag": '"1"'}
-    url = site.put("/a.mp3", LONG, MP3, gate=threading.Event(), headers=tag)
-    stop_halfway(site, url, here, 400_000)
-    other = bytes(reversed(LONG)) + b"more"
-
-    assert go_on("same", LONG, headers=tag)
-    assert go_on("tagged", other, headers={"ETag": '"2"'})
-    assert go_on("longer", other, headers=tag)
+    assert got.media is not None
+    assert got.media.content == hashlib.sha256(body).hexdigest()
+    assert [each.if_range for each in site.asked if each.start] == if_range
 
 
 def test_when_all_is_killed_the_next_run_goes_on(site: LectureSite, here: Settings) -> None:
     """kill -9 of the run: the process that fetches for it ends too."""
-    url = site.put("/a.mp3", LONG, MP3, gate=threading.Event())
+    url = site.put("/a.mp3", LONG, MP3, gate=threading.Event(), headers={"ETag": '"1"'})
     script = (
         "import sys; from pathlib import Path; from tasks.settings import Settings\n"
         "from tasks.media.fetch import fetch\n"
@@ -216,7 +291,7 @@ def test_whoever_hears_the_progress_may_end_it(site: LectureSite, here: Settings
     url = site.put("/a.mp3", LONG, MP3, gate=threading.Event())
 
     def cancel(name: str, done: int, total: int) -> None:
-        if site.halfway.is_set():
+        if part(here).exists():
             raise _CancelledError
 
     with pytest.raises(_CancelledError):
@@ -266,14 +341,15 @@ def test_where_nothing_is_played_callers_can_tell(
 
 
 def test_a_recording_without_a_type_is_known_by_its_bytes(
-    site: LectureSite, here: Settings
+    site: LectureSite, config: Settings
 ) -> None:
     """Servers call anything application/octet-stream, and names need no suffix."""
     sound = tone(1, "m4a")
 
-    got = fetch(site.put("/get", sound, "application/octet-stream"), here, captions="prefer")
+    got = made(config, site.put("/get", sound, "application/octet-stream"))
 
-    assert got.content == hashlib.sha256(sound).hexdigest()
+    assert got.media is not None
+    assert got.media.content == hashlib.sha256(sound).hexdigest()
 
 
 def test_what_is_not_there_is_said_in_one_line(site: LectureSite, here: Settings) -> None:
@@ -312,18 +388,18 @@ def test_a_full_disk_is_told_as_such(site: LectureSite, here: Settings) -> None:
     assert caught.value.subject == str(here.home)
 
 
-def test_what_is_live_or_too_long_is_refused(site: LectureSite, here: Settings) -> None:
+def test_what_is_live_or_too_long_is_refused(site: LectureSite, config: Settings) -> None:
     """A stream without an end would be fetched for ever."""
     long = hls([f"{n}.ts" for n in range(9)], seconds=3600)
     ended = site.put("/long.m3u8", long, "application/vnd.apple.mpegurl")
     running = long.replace("#EXT-X-ENDLIST", "")
     live = site.put("/live.m3u8", running, "application/vnd.apple.mpegurl")
-    short = here.model_copy(update={"media_max_hours": 8})
+    short = config.model_copy(update={"media_max_hours": 8})
 
-    with pytest.raises(SourceError, match="is longer than 8 hours"):
-        fetch(ended, short, captions="prefer")
-    with pytest.raises(SourceError, match="is live"):
-        fetch(live, short, captions="prefer")
+    with pytest.raises(FetchError, match="is longer than 8 hours"):
+        made(short, ended)
+    with pytest.raises(FetchError, match="is live"):
+        made(short, live)
 
 
 @pytest.fixture
@@ -340,19 +416,43 @@ def podcast(site: LectureSite) -> str:
     return site.put("/feed", feed(items), "application/rss+xml")
 
 
-def test_a_playlist_is_its_videos(site: LectureSite, here: Settings, podcast: str) -> None:
-    """In order, so many at most; without the network as it was seen last."""
+def test_a_playlist_is_its_videos(
+    site: LectureSite, here: Settings, podcast: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In order, so many at most, which is told; without the network as it was seen last. What is
+    not fetched is one of them, for its row."""
     found = entries(podcast, here.model_copy(update={"playlist_max": 3}))
     site.put("/feed", b"", status=500)
 
-    assert found == [site.url("/a.mp3"), site.url("/page")]
+    ftp = f"{podcast}#lectern-entry=/ftp%3A%2F%2F127.0.0.1%2Fb.mp3"
+    assert found == [site.url("/a.mp3"), ftp, site.url("/page")]
     assert entries(podcast, here) == found
+    assert "the first 3 are taken, and 1 or more are left out" in caplog.text
+    with pytest.raises(SourceError, match="leads to ftp:, which is not fetched"):
+        fetch(ftp, here, captions="prefer")
 
 
-def test_a_playlist_can_not_be_fetched_as_one(here: Settings, podcast: str) -> None:
+def test_listing_may_be_ended(site: LectureSite, here: Settings) -> None:
+    """By whoever hears the progress, and with all other processes that read for this one."""
+    url = site.put("/feed", feed([" " * len(LONG)]), "application/rss+xml", gate=threading.Event())
+
+    def cancel(name: str, done: int, total: int) -> None:
+        if site.halfway.is_set():
+            raise _CancelledError(name)
+
+    def end(name: str, done: int, total: int) -> None:
+        if site.halfway.is_set():
+            end_children()
+
+    with pytest.raises(_CancelledError, match="looking into feed"):
+        entries(url, here, cancel)
+    assert entries(url, here, end) == [url]
+
+
+def test_a_playlist_can_not_be_fetched_as_one(config: Settings, podcast: str) -> None:
     """It says so, rather than fetching any of them."""
-    with pytest.raises(SourceError, match="is a playlist of several videos"):
-        fetch(podcast, here, captions="prefer")
+    with pytest.raises(FetchError, match="is a playlist of several videos"):
+        made(config, podcast)
 
 
 def test_private_addresses_are_refused(site: LectureSite, config: Settings) -> None:

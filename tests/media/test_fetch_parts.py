@@ -22,6 +22,8 @@ from yt_dlp.utils import (
 from tasks.errors import SourceError
 from tasks.media.cache import Cache, tidy
 from tasks.media.fetch_failures import explain
+from tasks.media.fetch_listing import Entry, _entry, entry_of
+from tasks.media.fetch_page import _chapters
 from tasks.media.fetch_partial import Partial
 from tasks.media.fetch_process import _Patience
 from tasks.media.fetch_request import Answer, Choice, FetchRequest, MediaMade, Offered, Told, choose
@@ -39,12 +41,29 @@ REQUEST = FetchRequest(
         ("prefer", ["en", "de-CH"], [], "de", [], "de-CH"),
         ("prefer", ["en", "deu"], [], "de-DE", [], "deu"),
         ("prefer", ["fr", "en", "de"], [], "", ["de", "en"], "de"),
-        ("prefer", ["fr", "en"], [], "zh", [], "fr"),
+        ("prefer", ["fr", "en"], [], "zh", [], "media"),
+        ("prefer", ["ar", "en"], [], "", [], "en"),
+        ("prefer", ["ar", "fr"], [], "", [], "media"),
+        ("prefer", ["de-CH", "de"], [], "", [], "de-CH"),
+        ("prefer", ["fr"], [], "", [], "fr"),
+        ("prefer", ["fr"], [], "en", [], "media"),
+        ("prefer", ["fr"], [], "fr", ["en"], "media"),
+        ("prefer", ["en-US", "fr"], [], "fr", ["en"], "en-US"),
+        ("prefer", ["fr"], ["fr", "en-orig"], "", [], "media"),
+        ("prefer", ["fr", "en-nP7-2PuUl7o"], ["en-orig"], "und", [], "en-nP7-2PuUl7o"),
+        ("prefer", ["English (US)", "Deutsch"], [], "en", [], "English (US)"),
+        ("prefer", ["Deutsch", "Español"], [], "", [], "media"),
+        ("prefer", ["fr", ""], [], "en", [], ""),
+        ("prefer", ["ar", "en lost"], [], "", [], "media"),
+        ("prefer", ["en lost", "en-GB"], [], "", [], "en-GB"),
+        ("only", ["en lost", "ar"], [], "en", [], "ar"),
         ("prefer", ["live_chat", "en"], [], "", [], "en"),
         ("prefer", ["live_chat"], ["en"], "", [], "media"),
         ("prefer", [], ["en"], "en", [], "media"),
         ("ignore", ["en"], ["en"], "en", [], "media"),
         ("only", ["fr"], ["en"], "en", [], "fr"),
+        ("only", ["fr", "de", "en"], [], "en", ["de"], "de"),
+        ("only", ["fr", "en"], [], "zh", [], "en"),
         ("only", [], ["de", "en"], "en", [], "automatic en"),
         ("only", [], ["de", "ja-orig"], "", [], "automatic ja-orig"),
         ("only", [], [], "en", [], None),
@@ -59,7 +78,9 @@ def test_the_best_captions_are_chosen(
     expected: str | None,
 ) -> None:
     """Those of the language that is spoken; made by people, unless only captions are wanted."""
-    offered = [Offered(language=tag) for tag in people]
+    offered = [
+        Offered(language=tag.removesuffix(" lost"), is_lost=tag.endswith(" lost")) for tag in people
+    ]
     offered += [Offered(language=tag, is_automatic=True) for tag in automatic]
 
     choice = choose(mode, offered, language, languages)
@@ -211,8 +232,8 @@ def test_what_is_known_of_a_url_is_kept(tmp_path: Path) -> None:
     cache, url = Cache(tmp_path), "https://x.example/talk"
     chapters = (Chapter(start_s=0, title="Ebbe"), Chapter(start_s=60.5, title=""))
     answer = Answer(
-        title="T", duration_s=90.5, language="de", chapters=chapters, uploader="U",
-        webpage_url=url, offered=(Offered(language="de"),),
+        title="T", duration_s=90.5, language="de", chapters=chapters,
+        offered=(Offered(language="de"),),
         media=MediaMade(file="media", suffix=".mp3", content="ab"),
     )  # fmt: skip
     with cache.hold(url, lambda: None):
@@ -222,7 +243,7 @@ def test_what_is_known_of_a_url_is_kept(tmp_path: Path) -> None:
     kept = cache.load(url)
     assert kept is not None
     assert (kept.title, kept.duration_s, kept.language) == ("T", 90.5, "de")
-    assert (kept.chapters, kept.uploader, kept.offered) == (chapters, "U", answer.offered)
+    assert (kept.chapters, kept.offered) == (chapters, answer.offered)
     assert cache.media(kept) == tmp_path / "media" / "ab.mp3"
     assert not cache.partial(url).exists()
     (tmp_path / "media" / "ab.mp3").write_bytes(b"soun")
@@ -248,15 +269,89 @@ def test_two_urls_of_one_content_share_its_file(tmp_path: Path) -> None:
 
 
 def test_what_broke_off_long_ago_is_removed(tmp_path: Path) -> None:
-    """Not what someone may still go on with."""
+    """Not what someone may still go on with, or holds."""
     cache = Cache(tmp_path)
-    old, new = (cache.partial(f"https://x.example/{name}") for name in ("old", "new"))
-    for folder in (old, new):
+    urls = [f"https://x.example/{name}" for name in ("old", "new", "held")]
+    old, new, held = (cache.partial(url) for url in urls)
+    for folder in (old, new, held):
         folder.mkdir(parents=True)
         (folder / "media.part").write_bytes(b"x")
-    os.utime(old / "media.part", (0, 0))
-    os.utime(old, (0, 0))
+    for folder in (old, held):
+        os.utime(folder / "media.part", (0, 0))
+        os.utime(folder, (0, 0))
 
-    tidy(tmp_path)
+    with cache.hold(urls[-1], lambda: None):
+        tidy(tmp_path)
 
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), new.exists(), held.exists()) == (False, True, True)
+
+
+def test_a_lock_whose_folder_is_removed_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By another run, between its making and its opening."""
+    cache, url, waited = Cache(tmp_path), "https://x.example/talk", []
+
+    def make_once(folder: Path) -> Path:
+        if waited:
+            folder.mkdir(parents=True)
+        return folder
+
+    monkeypatch.setattr("tasks.media.cache.make_folder", make_once)
+    with cache.hold(url, lambda: waited.append(1)):
+        assert cache.partial(url).is_dir()
+
+    assert waited == [1]
+
+
+def test_chapters_come_by_their_starts() -> None:
+    """One a start; none where none has a title."""
+    untitled = {"start_time": 0, "title": "<Untitled Chapter 1>"}
+    told = [untitled, {"start_time": 60, "title": "Flut"}, {"start_time": 0, "title": "Ebbe"}]
+
+    chapters = _chapters({"chapters": [*told, {"start_time": 90, "title": ""}]})
+
+    assert [(each.start_s, each.title) for each in chapters] == [
+        (0, "Ebbe"),
+        (60, "Flut"),
+        (90, ""),
+    ]
+    assert _chapters({"chapters": [untitled, {"start_time": 9, "title": " "}]}) == ()
+
+
+@pytest.mark.parametrize(
+    ("entry", "address"),
+    [
+        (Entry("https://x.example/v"), "https://x.example/v"),
+        (Entry("kaltura:1:2", "Kaltura", "https://x.example/l?a=b#c"),
+         "https://x.example/l?a=b#lectern-entry=Kaltura/kaltura%3A1%3A2"),
+        (Entry("dQw4w9WgXcQ", "Youtube", "https://x.example/l"),
+         "https://x.example/l#lectern-entry=Youtube/dQw4w9WgXcQ"),
+        (Entry("ftp://x.example/v", None, "https://x.example/l"),
+         "https://x.example/l#lectern-entry=/ftp%3A%2F%2Fx.example%2Fv"),
+    ],
+)  # fmt: skip
+def test_what_has_no_page_of_its_own_has_an_address(entry: Entry, address: str) -> None:
+    """A site's own name for it is found again behind that of the list."""
+    again = entry_of(address)
+
+    assert entry.address == address
+    assert (again.url, again.key, again.address) == (entry.url, entry.key, address)
+
+
+@pytest.mark.parametrize(
+    ("info", "address"),
+    [
+        ({"url": "kaltura:1:2", "ie_key": "Kaltura"},
+         "https://x.example/l#lectern-entry=Kaltura/kaltura%3A1%3A2"),
+        ({"url": "../talk"}, "https://x.example/talk"),
+        ({"formats": [{"url": "https://x.example/low"}, {"url": "https://x.example/high"}]},
+         "https://x.example/high"),
+        ({"title": "Nothing"}, None),
+    ],
+)  # fmt: skip
+def test_an_entry_of_a_list_is_named(info: dict[str, object], address: str | None) -> None:
+    """What its site names by itself is no path of the list's page."""
+    entry = _entry(info, "https://x.example/l")
+
+    assert (entry and entry.address) == address

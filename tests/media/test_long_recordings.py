@@ -24,6 +24,7 @@ from tasks.settings import Settings
 pytestmark = [needs_speech, pytest.mark.slow]
 
 MINUTES = 20
+IN_TIME = 0.98  # of the sentences that are heard word for word
 LEAST = 0.5  # of a sentence's words, that it is found by: the model mishears some
 N = 288
 
@@ -71,9 +72,9 @@ def test_every_sentence_is_there_once_in_order(
     assert lost == []
     assert len(found) == pytest.approx(len(spoken), rel=0.05)
     assert len(heard.segments) == pytest.approx(len(said), rel=0.05)
-    late = [abs(first[n] - starts[n]) for n in first if matched[n] == len(plain(said[n]))]
-    assert len(late) > 0.5 * len(said)
-    assert max(late) < 0.5
+    late = sorted(abs(first[n] - starts[n]) for n in first if matched[n] == len(plain(said[n])))
+    assert len(late) > 0.8 * len(said)
+    assert late[int(IN_TIME * len(late))] < 0.5
 
 
 def test_its_cues_are_readable_and_round_trip(heard: Extracted, tmp_path: Path) -> None:

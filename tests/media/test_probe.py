@@ -13,6 +13,7 @@ import pytest
 from support import media
 
 from tasks.errors import SourceError
+from tasks.media.audio import Audio
 from tasks.media.containers import HEAD, MEDIA_SUFFIXES, is_media, media_kind
 from tasks.media.probe import Probe, probe
 from tasks.records import Chapter
@@ -188,6 +189,48 @@ def test_a_codec_named_by_a_number_is_read(tmp_path: Path) -> None:
     _copy(media.write_media(tmp_path / "talk.m4a", SOUND), path, {})
 
     assert _probe(path).has_audio
+
+
+def _two_tracks(path: Path, default: int) -> Path:
+    """Write a file whose tracks are half a second in English, in Opus, and a second in German."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream(codec, rate=48000) for codec in ("libopus", "flac")]
+        for number, (stream, language) in enumerate(zip(streams, ("eng", "ger"), strict=True)):
+            stream.layout = "mono"
+            stream.metadata["language"] = language
+            of_it = av.stream.Disposition.default if number == default else 0
+            stream.disposition = av.stream.Disposition(of_it)
+        for number, stream in enumerate(streams, start=1):
+            for packet in media._encoded_sound(stream, media.music(number / 2), 48000, 0):
+                container.mux(packet)
+    return path
+
+
+def _heard(path: Path) -> tuple[str, float]:
+    """Return the language that is told, and how much is heard, in seconds."""
+    with Audio(path, path.name) as audio:
+        seconds = sum(map(len, audio.blocks())) / media.RATE
+    return _probe(path).language, round(seconds, 1)
+
+
+def test_the_track_that_is_told_is_the_one_that_is_heard(tmp_path: Path) -> None:
+    """The one called default, unless it can't be decoded."""
+    path = _two_tracks(tmp_path / "talk.mkv", default=0)
+    unknown = tmp_path / "unknown.mkv"
+    unknown.write_bytes(path.read_bytes().replace(b"A_OPUS", b"A_XXXX"))
+
+    assert _heard(path) == ("en", 0.5)
+    assert _heard(_two_tracks(tmp_path / "second.mkv", default=1)) == ("de", 1.0)
+    assert _heard(unknown) == ("de", 1.0)
+
+
+def test_sound_that_nothing_here_decodes_is_told(tmp_path: Path) -> None:
+    path = media.write_media(tmp_path / "talk.mka", SOUND)
+    path.write_bytes(path.read_bytes().replace(b"A_OPUS", b"A_XXXX"))
+
+    assert "has sound of a kind that can't be decoded here" in _refusal(path)
+    with pytest.raises(SourceError, match="can't be decoded here"):
+        Audio(path, path.name)
 
 
 def test_an_encrypted_file_says_so(tmp_path: Path) -> None:
