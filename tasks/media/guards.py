@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tasks.media.transcript import TimedWord
 
@@ -46,6 +47,17 @@ _KNOWN = (
     r"продолжение следует", r"gracias por ver( el video)?", r"subtítulos .{0,60}",
 )  # fmt: skip
 _KNOWN_LINE = re.compile("|".join(_KNOWN))
+
+
+class Timed(Protocol):
+    """A word, in the recording or in a window of it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def start_s(self) -> float: ...
+    @property
+    def end_s(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ def is_over_silence(start_s: float, end_s: float, speech_s: float) -> bool:
     return (start_s + end_s) / 2 >= speech_s
 
 
-def loops(words: Sequence[TimedWord]) -> Iterator[tuple[int, int]]:
+def loops(words: Sequence[Timed]) -> Iterator[tuple[int, int]]:
     """Yield where the same words, or the same line, come again and again: first and end."""
     bare = [_bare(word.text) for word in words]
     for length in range(1, _LONGEST_LOOP + 1):
@@ -118,9 +130,10 @@ def loops(words: Sequence[TimedWord]) -> Iterator[tuple[int, int]]:
             same = 0
 
 
-def looped_s(words: Sequence[TimedWord]) -> float:
-    """Return for how many seconds the same words come again and again."""
-    return sum(words[end - 1].end_s - words[start].start_s for start, end in loops(words))
+def looped(words: Sequence[Timed]) -> Iterator[tuple[float, float]]:
+    """Yield from when to when the same words come again and again."""
+    for start, end in loops(words):
+        yield words[start].start_s, words[end - 1].end_s
 
 
 def lines(words: Sequence[TimedWord]) -> Iterator[tuple[int, int]]:

@@ -48,16 +48,6 @@ class Window:
     def length(self) -> int:
         return sum(stretch.length for stretch in self.stretches)
 
-    def parts(self, samples: int) -> Iterator[Window]:
-        """Yield parts of it of about so many samples each, parted where nobody speaks."""
-        part: list[Stretch] = []
-        for stretch in self.stretches:
-            if part and Window((*part, stretch)).length > samples:
-                yield Window(tuple(part))
-                part = []
-            part.append(stretch)
-        yield Window(tuple(part))
-
     def place(self, start_s: float, end_s: float) -> tuple[float, float]:
         """Return when in the recording something is that is heard then in the window.
 

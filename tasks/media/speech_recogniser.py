@@ -3,25 +3,27 @@
 Owns loading, finding the language, and the call of the batched pipeline. That one takes windows
 as clips of a sound without silence; its words' times are put back window by window, since a word
 that it places after a window's end (its alignment reaches up to a second into the padding) would
-otherwise be taken for one of the next window, which may be minutes later. A window for seconds of
-which there are no words, or the same ones again and again, is heard again in parts.
+otherwise be taken for one of the next window, which may be minutes later. The part of a window in
+which there are no words for seconds, or the same ones again and again, is heard again by itself.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import ctranslate2
+import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from tasks.errors import ModelError
-from tasks.media.guards import HeardWindow, looped_s
-from tasks.media.pieces import Piece, Window
+from tasks.media.guards import HeardWindow, looped
+from tasks.media.pieces import Piece, Stretch, Window
 from tasks.media.speech_request import RATE, SpeechRequest
-from tasks.media.speech_words import RawWord, gaps_s, placed
+from tasks.media.speech_words import RawWord, gaps, placed
 
 if TYPE_CHECKING:
     from faster_whisper.transcribe import Segment
@@ -33,8 +35,7 @@ _MOST_VOTES = 6  # windows asked for their language
 _VOTES = 2  # that settle it
 _SURE = 0.5
 _FRAMES_A_SECOND = 100
-_LEAST_GAP_S = 1.0  # of faults, that a window is heard again for
-_PART = 8 * RATE  # samples of speech that are heard then at once, about
+_LEAST_FAULTS_S = 0.5  # that a part of a window is heard again for
 
 
 @dataclass(frozen=True)
@@ -116,28 +117,34 @@ class Recogniser:
                 raise
             remedy = "Set LECTERN_SPEECH_DEVICE to cpu, or LECTERN_SPEECH_BATCH to less"
             raise ModelError(self._name, f"the GPU fails ({error})", remedy) from error
-        found: list[HeardWindow] = []
-        for at, window in _offsets(started.piece.windows):
-            once = _heard(heard[_seek(at)], at, window, started.language)
-            if once.faults_s < _LEAST_GAP_S:
-                found += once.windows
-                continue
-            sound = started.piece.speech[at : at + window.length]
-            again = self._in_parts(sound, window, started.language)
-            found += again.windows if again.faults_s < once.faults_s else once.windows
-        return tuple(found)
-
-    def _in_parts(self, sound: Samples, window: Window, language: str) -> _Hearing:
-        """Hear a window once more, in parts: Whisper skips less where there is less to skip to."""
-        parts = list(window.parts(_PART))
-        heard: dict[int, list[Segment]] = defaultdict(list)
-        for segment in self._segments(sound, parts, language):
-            heard[segment.seek].append(segment)
-        hearings = [_heard(heard[_seek(at)], at, part, language) for at, part in _offsets(parts)]
-        return _Hearing(
-            [each for hearing in hearings for each in hearing.windows],
-            sum(hearing.faults_s for hearing in hearings),
+        hearings = [
+            _heard(heard[_seek(at)], at, window, started.piece.speech[at : at + window.length])
+            for at, window in _offsets(started.piece.windows)
+        ]
+        return tuple(
+            HeardWindow(words=tuple(placed(each.words, each.window, started.language)), **each.told)
+            for each in self._mended(hearings, started.language)
+            if each.words
         )
+
+    def _mended(self, hearings: Sequence[_Hearing], language: str) -> Iterator[_Hearing]:
+        """Yield what is heard, where something is missing with what is heard of that part alone,
+        if it is less then: Whisper skips and repeats less where there is less to confuse."""
+        parts = {n: part for n, each in enumerate(hearings) if (part := each.doubtful_part())}
+        heard: dict[int, list[Segment]] = defaultdict(list)
+        if parts:
+            sound = np.concatenate([each.sound for each in parts.values()])
+            windows = [each.window for each in parts.values()]
+            for segment in self._segments(sound, windows, language):
+                heard[segment.seek].append(segment)
+        at = 0
+        for n, each in enumerate(hearings):
+            if part := parts.get(n):
+                mended = each.with_part(part, _raw(heard[_seek(at)], at))
+                at += part.window.length
+                yield min(each, mended, key=lambda hearing: hearing.faults_s)
+            else:
+                yield each
 
     def _segments(
         self, sound: Samples, windows: Sequence[Window], language: str
@@ -198,22 +205,78 @@ def _seek(at: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Hearing:
-    """What is heard in a window, or in its parts.
+class _Part:
+    """A part of a window, without silence in it.
 
     Attributes:
-        faults_s: seconds of speech for which nothing is heard, or the same again and again.
+        start_s: in the window.
     """
 
-    windows: list[HeardWindow]
-    faults_s: float
+    window: Window
+    sound: Samples
+    start_s: float
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + self.window.length / RATE
 
 
-def _heard(segments: list[Segment], at: int, window: Window, language: str) -> _Hearing:
-    """Put together what is heard in a window that begins at a sample."""
+@dataclass(frozen=True)
+class _Hearing:
+    """What is heard in a window.
+
+    Attributes:
+        sound: the window's.
+        told: what Whisper says of it; see HeardWindow.
+    """
+
+    window: Window
+    sound: Samples
+    words: tuple[RawWord, ...]
+    told: dict[str, float]
+
+    @cached_property
+    def doubts(self) -> list[tuple[float, float]]:
+        """From when to when, in the window, there is speech without words, or with the same ones
+        again and again."""
+        return [*gaps(self.words, self.window.length / RATE), *looped(self.words)]
+
+    @property
+    def faults_s(self) -> float:
+        return sum(end - start for start, end in self.doubts)
+
+    def doubtful_part(self) -> _Part | None:
+        """Return the stretches that hold all doubts; None: there is hardly any."""
+        if self.faults_s < _LEAST_FAULTS_S:
+            return None
+        first = min(start for start, _ in self.doubts) * RATE
+        last = max(end for _, end in self.doubts) * RATE
+        held: list[Stretch] = []
+        at = begin = 0
+        for stretch in self.window.stretches:
+            if at + stretch.length > first and at < last:
+                begin = begin if held else at
+                held.append(stretch)
+            at += stretch.length
+        part = Window(tuple(held))
+        return _Part(part, self.sound[begin : begin + part.length], begin / RATE)
+
+    def with_part(self, part: _Part, words: Iterable[RawWord]) -> _Hearing:
+        """Return it with what is heard of a part in place of its own words there."""
+        before = [each for each in self.words if each.middle_s < part.start_s]
+        after = [each for each in self.words if each.middle_s >= part.end_s]
+        moved = (
+            replace(each, start_s=each.start_s + part.start_s, end_s=each.end_s + part.start_s)
+            for each in words
+        )
+        return replace(self, words=(*before, *moved, *after))
+
+
+def _raw(segments: Iterable[Segment], at: int) -> tuple[RawWord, ...]:
+    """Return the words of a window that begins at a sample, with their times in it."""
     words: Iterator[Any] = (word for segment in segments for word in segment.words or ())
     offset_s = _seek(at) / _FRAMES_A_SECOND
-    raw = [
+    return tuple(
         RawWord(
             word.word,
             float(word.start) - offset_s,
@@ -221,15 +284,13 @@ def _heard(segments: list[Segment], at: int, window: Window, language: str) -> _
             float(word.probability),
         )
         for word in words
-    ]
-    missing = gaps_s(raw, window.length / RATE)
-    if not segments:
-        return _Hearing([], missing)
-    first = segments[0]
-    found = HeardWindow(
-        words=tuple(placed(raw, window, language)),
-        avg_logprob=round(float(first.avg_logprob), 4),
-        no_speech_prob=round(float(first.no_speech_prob), 4),
-        compression_ratio=round(float(first.compression_ratio), 4),
     )
-    return _Hearing([found], missing + looped_s(found.words))
+
+
+def _heard(segments: list[Segment], at: int, window: Window, sound: Samples) -> _Hearing:
+    """Put together what is heard in a window that begins at a sample."""
+    told = {
+        name: round(float(getattr(segments[0], name)) if segments else 0.0, 4)
+        for name in ("avg_logprob", "no_speech_prob", "compression_ratio")
+    }
+    return _Hearing(window, sound, _raw(segments, at), told)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_S = 0.02  # what Whisper tells apart
 # Of speech without silence: longer than any word lasts, or than anybody hesitates aloud.
-_LONGEST_S = _PAUSE_S = 2.5
+_LONGEST_S = _PAUSE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +32,27 @@ class RawWord:
     end_s: float
     probability: float
 
+    @property
+    def middle_s(self) -> float:
+        return (self.start_s + self.end_s) / 2
 
-def gaps_s(words: Sequence[RawWord], length_s: float) -> float:
-    """Return for how much of a window's speech there are no words.
+
+def gaps(words: Iterable[RawWord], length_s: float) -> Iterator[tuple[float, float]]:
+    """Yield from when to when, in a window, there is speech without words, as far as that is more
+    than a pause or a word may last.
 
     Whisper may leave out sentences where others resemble them. Their time then lies between two
     words, or belongs to one that lasts far too long.
     """
-    total = before = 0.0
+    before = 0.0
     for word in words:
-        total += max(0.0, word.start_s - before - _PAUSE_S)
-        total += max(0.0, word.end_s - word.start_s - _LONGEST_S)
+        if word.start_s - before > _PAUSE_S:
+            yield before + _PAUSE_S, word.start_s
+        if word.end_s - word.start_s > _LONGEST_S:
+            yield word.start_s, word.end_s - _LONGEST_S
         before = max(before, word.end_s)
-    return total + max(0.0, length_s - before - _PAUSE_S)
+    if length_s - before > _PAUSE_S:
+        yield before + _PAUSE_S, length_s
 
 
 def placed(words: Iterable[RawWord], window: Window, language: str) -> Iterator[TimedWord]:

@@ -33,8 +33,10 @@ from rich.table import Table
 
 sys.path.append(str(Path(__file__).parent.parent))
 
-from support.media import RATE, Samples, silence, speak, write_media
+from support.media import RATE, Samples, write_media
 from support.whisper import Shape, write_whisper
+from whisper_model.grammar import sentences
+from whisper_model.speech import speak_sentences
 
 from tasks.pool.cpus import physical_cores
 from tasks.settings import PROJECT_ROOT
@@ -43,7 +45,6 @@ GOAL, GOAL_MEMORY = 0.95, 1.1
 MINUTES, TIMES = 20, 12  # of the short recording; the long one is so many of it
 BATCH = 8
 DEMO = PROJECT_ROOT / "data" / "models" / "whisper-demo"
-NOUNS = ("lathe", "spindle", "bench", "drill", "saw", "plane", "chisel", "vice", "file", "hammer")
 
 PEER = """
 import sys
@@ -77,17 +78,12 @@ class Run:
 
 
 def spoken(minutes: float) -> Samples:
-    """Return speech with pauses of half a second to four seconds, all of it different."""
+    """Return speech with pauses of half a second to four seconds, in words that the demo's model
+    knows, all of it different."""
     rng = random.Random(5)
-    parts: list[Samples] = []
-    n = 0
-    while n < minutes * 60 * RATE:
-        nouns = rng.sample(NOUNS, 3)
-        text = f"The {nouns[0]} in room {rng.randrange(99)} stands beside the {nouns[1]}. "
-        text += f"Somebody left it there in {rng.randrange(1900, 2020)}, with a {nouns[2]}."
-        parts += [speak(text).pcm, silence(rng.choice((0.5, 0.7, 1.0, 4.0)))]
-        n += len(parts[-1]) + len(parts[-2])
-    return np.concatenate(parts)[: round(minutes * 60 * RATE)]
+    said = sentences(round(minutes * 16), seed=5)
+    samples, _ = speak_sentences(said, pauses=[rng.choice((0.3, 0.5, 1.0, 4.0)) for _ in said])
+    return samples[: round(minutes * 60 * RATE)]
 
 
 def run(script: str, media: Path, model: Path, home: Path) -> Run:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tasks.media.pieces import Piece, Samples, Stretch, Window, cut
 from tasks.media.speech_request import RATE, PieceLimits
-from tasks.media.speech_words import RawWord, gaps_s, placed
+from tasks.media.speech_words import RawWord, gaps, placed
 
 LIMITS = PieceLimits(batch=2, window_s=3.0, speech_s=11.0, section_s=10.0)
 
@@ -154,11 +154,15 @@ def raw(*times: tuple[float, float]) -> list[RawWord]:
 
 def test_speech_without_words_is_a_gap() -> None:
     """Between words, within one that lasts too long, and at both ends; hesitating is none."""
-    assert gaps_s(raw((0.5, 1.0), (3.0, 3.5), (5.5, 6.0)), 8.0) == 0
-    assert gaps_s(raw((0.5, 1.0), (9.0, 9.5)), 10.0) == pytest.approx(5.5)
-    assert gaps_s(raw((0.5, 6.0)), 6.0) == pytest.approx(3.0)
-    assert gaps_s(raw((4.5, 5.0)), 12.0) == pytest.approx(2.0 + 4.5)
-    assert gaps_s([], 30.0) == pytest.approx(27.5)
+
+    def found(length_s: float, *times: tuple[float, float]) -> list[tuple[float, float]]:
+        return list(gaps(raw(*times), length_s))
+
+    assert found(8.0, (0.5, 1.0), (3.0, 3.5), (5.5, 6.0)) == []
+    assert found(10.0, (0.5, 1.0), (9.0, 9.5)) == [(3.0, 9.0)]
+    assert found(6.0, (0.5, 6.0)) == [(0.5, 4.0)]
+    assert found(12.0, (4.5, 5.0)) == [(2.0, 4.5), (7.0, 12.0)]
+    assert found(30.0) == [(2.0, 30.0)]
 
 
 def test_a_word_beside_a_gap_says_so() -> None:
@@ -166,13 +170,3 @@ def test_a_word_beside_a_gap_says_so() -> None:
     words = placed(raw((0.5, 1.0), (9.0, 9.5), (10.0, 15.0)), window, "en")
 
     assert [word.marks for word in words] == [(), ("gap",), ("gap",)]
-
-
-def test_a_window_is_parted_where_nobody_speaks() -> None:
-    """In parts of about a length, none of them empty; a stretch that is longer stays whole."""
-    stretches = tuple(Stretch(at * 10, at * 10 + n) for at, n in enumerate((4, 3, 9, 2, 2, 2, 3)))
-    parts = list(Window(stretches).parts(8))
-
-    assert [[each.length for each in part.stretches] for part in parts] == [
-        [4, 3], [9], [2, 2, 2], [3],
-    ]  # fmt: skip
