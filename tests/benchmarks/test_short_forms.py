@@ -14,6 +14,7 @@ SHORT = {
     "bench_extract.py": ["", "1"],
     "bench_overhead.py": ["", "demo"],
     "bench_pool.py": ["--trial", "--rounds", "1"],
+    "bench_speech.py": ["1", "--minutes", "1"],
     "bench_translate.py": ["1"],
 }
 SAMPLE = HERE.parent.parent / "data" / "samples" / "chinese-zh.pdf"
