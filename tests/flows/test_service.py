@@ -165,7 +165,8 @@ def test_a_schedule_survives_a_reboot(project: Project, tmp_path: Path) -> None:
         assert not connection.exists()
 
     with running() as address:
-        before = _schedule(address, first=timedelta(seconds=30), sources=["paper.pdf"])
+        # Later than the second start is through with deploying, which plans all runs anew.
+        before = _schedule(address, first=timedelta(seconds=60), sources=["paper.pdf"])
         _wait(lambda: _runs(address))
     rebooted = datetime.now(UTC)
     with running() as address:
