@@ -57,8 +57,8 @@ def test_unseen_sentences_in_an_unheard_voice_and_speed(
     found = evaluate.measure(
         model, speech.HELD_OUT_VOICE, speech.HELD_OUT_SPEED, 100, beam_size=beam_size
     )
-    # One window in which it skips or loops is 5%. What Lectern makes of it, which hears such windows
-    # again, is held to 15% in tests/media/test_long_recordings.py.
+    # One window in which it skips or loops is 5%. Lectern, which hears such parts again, is held to
+    # 15% in tests/media/test_long_recordings.py.
     assert found.error_rate < 0.25
     assert np.quantile(np.abs(found.starts), 0.95) < 0.5
     assert np.quantile(np.abs(found.ends), 0.95) < 0.5
