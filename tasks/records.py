@@ -19,6 +19,7 @@ SourceKind = Literal[
 CaptionsMode = Literal["prefer", "ignore", "only"]
 Transcription = Literal["", "speech", "captions"]
 OcrMode = Literal["auto", "always", "never"]
+RopeScaling = Literal["auto", "none", "linear", "ntk", "yarn"]
 SourceStatus = Literal["ok", "partial", "failed"]
 SegmentKind = Literal["heading", "sentence", "code", "contents", "reference"]
 GenerationTask = Literal["summarize", "merge", "translate", "glossary", "chapters"]

@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from tasks.errors import PipelineError
-from tasks.records import CaptionsMode, OcrMode
+from tasks.records import CaptionsMode, OcrMode, RopeScaling
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 _FILE = PROJECT_ROOT / "lectern.toml"
@@ -82,7 +82,34 @@ class Settings(BaseSettings):
     pool_tuning: Literal["auto", "off"] = Field(
         "auto", description="auto: measure what is best here while idle; off: only lectern bench"
     )
-    pool_n_gpu_layers: int = Field(-1, description="-1: all that the build can offload")
+    pool_n_gpu_layers: int = Field(
+        -1,
+        ge=-1,
+        description="layers on GPUs; -1: as many as their memory has room for",
+    )
+    pool_tensor_split: tuple[float, ...] = Field(
+        (), description="each GPU's share of the model, as [3, 1]; none: by what they have free"
+    )
+    pool_n_workers: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="processes that hold the model; 0: one for each GPU that it fits on, else one",
+    )
+    pool_chat_format: str | None = Field(
+        None, description="the family whose prompts the model wants; default: as its file says"
+    )
+    pool_lora: str | None = Field(
+        None,
+        description="adapters for every model: GGUF files, each perhaps @SCALE, parted by +",
+    )
+    pool_rope_scaling: RopeScaling = Field(
+        "auto",
+        description="how a longer context than it was trained on is made; auto: its file's",
+    )
+    pool_rope_factor: float = Field(
+        1, ge=1, le=128, description="how many times the context that the model was trained on"
+    )
     pool_draft_model: str | None = Field(
         None, description="a smaller model of the same family, to guess with where that is faster"
     )

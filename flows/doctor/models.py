@@ -11,7 +11,8 @@ from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.machine import memory_limit
 from tasks.errors import ModelError
 from tasks.pool.fit import free_memory
-from tasks.pool.models import absolute_name, read_known, resolve
+from tasks.pool.models import absolute_name, resolve
+from tasks.pool.registry import read_known
 from tasks.settings import PROJECT_ROOT, Settings
 
 _OVERHEAD = 1.2  # of the weights: what llama.cpp computes in comes on top

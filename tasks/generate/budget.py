@@ -42,7 +42,7 @@ class Budget:
     @classmethod
     def of(cls, spec: ModelSpec, settings: Settings) -> Budget:
         """Return the strictest of what the user, the model and the pool's window allow."""
-        n_ctx = min(settings.pool_n_ctx, spec.n_ctx_train or settings.pool_n_ctx)
+        n_ctx = min(settings.pool_n_ctx, spec.n_ctx_max or settings.pool_n_ctx)
         beside_answer = n_ctx - min(_ANSWER_TOKENS, n_ctx // 3)
         own = spec.max_prompt_tokens or settings.max_prompt_tokens
         return cls(
@@ -76,13 +76,14 @@ class Budget:
 
 
 def model_identity(spec: ModelSpec, settings: Settings) -> str:
-    """Return what tells apart who answers: the file; and of another server its model's name.
+    """Return what tells apart who answers: the file and how it is used; and of another server its
+    model's name.
 
     Not the server's address: it may move. Without a name nobody knows what it has loaded, but
     that it need not be the file.
     """
     if settings.pool_url is None:
-        return spec.identity
+        return spec.answers_by
     return f"{settings.pool_model or 'another server'}, {spec.identity}"
 
 

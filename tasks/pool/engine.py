@@ -216,7 +216,7 @@ class Engine:
 
     def _take(self, answer: Answer, token: int, n_left: int) -> str | None:
         """Add a token to the answer's text; return the finish reason if it ends there."""
-        ended = self._runner.is_eog(token)
+        ended = self._runner.is_eog(token) or token in answer.request.stop_tokens
         if not ended:
             answer.parts.append(answer.text.push(self._runner.piece(token)))
         if ended or answer.text.stopped:

@@ -45,7 +45,8 @@ _NOT_PASSED = frozenset({"pool_url", "pool_api_key", "pool_model"})
 # is wanted.
 _KEPT = {
     *("models", "pool_draft_model", "pool_kv_cache", "pool_flash_attn"),
-    *("pool_speculation", "pool_tuning"),
+    *("pool_speculation", "pool_tuning", "pool_chat_format", "pool_tensor_split"),
+    *("pool_lora", "pool_rope_scaling", "pool_rope_factor"),
     *(name for name in Settings.model_fields if name.startswith("pool_n_")),
 }
 
@@ -350,7 +351,10 @@ def _inherited() -> dict[str, str]:
 def _as_environment(settings: Settings) -> dict[str, str]:
     """Return the settings as LECTERN_* variables, so that the pool reads the same."""
     values = settings.model_dump(exclude=set(_NOT_PASSED), exclude_none=True)
-    return {f"LECTERN_{name.upper()}": str(value) for name, value in values.items()}
+    return {
+        f"LECTERN_{name.upper()}": json.dumps(value) if isinstance(value, tuple) else str(value)
+        for name, value in values.items()
+    }
 
 
 def _not_started(files: PoolFiles, problem: str) -> InferenceError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
-
 from tasks.errors import ModelError
 from tasks.files import make_folder, write_private
 from tasks.locks import acquire
+from tasks.pool.registry import KnownModel, read_known
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -30,31 +28,6 @@ Progress = Callable[[str, int, int], None]
 EXAMPLE = "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0"
 _PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
 _BLOCK = 4 * 1024 * 1024
-
-
-class KnownModel(BaseModel):
-    """A model in models.toml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: str = ""
-    source: str = ""
-    max_prompt_tokens: int | None = None
-    max_lines: int | None = None
-    max_line_tokens: int | None = None
-    template: str = ""
-    note: str = ""
-    languages: tuple[str, ...] = ()
-    licence: str = ""
-
-    @model_validator(mode="after")
-    def _has_one_origin(self) -> KnownModel:
-        if bool(self.file) == bool(self.source):
-            raise ValueError("give either file or source")
-        return self
-
-
-_Known = TypeAdapter(dict[str, KnownModel])
 
 
 @dataclass(frozen=True)
@@ -100,27 +73,6 @@ def absolute_name(name: str, base: Path) -> str:
     """
     path = base / Path(name).expanduser()
     return str(path) if not name.startswith("hf:") and (_is_path(name) or _is_file(path)) else name
-
-
-def read_known(path: Path) -> dict[str, KnownModel]:
-    """Read models.toml; a missing file has no models.
-
-    Raises:
-        ModelError: it is malformed.
-    """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _Known.validate_python(tables)
-    except FileNotFoundError:
-        return {}
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(str(path), f"it is no TOML ({error})", "Correct it") from error
-    except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or error.title}: {one['msg']}"
-            for one in error.errors()
-        )
-        raise ModelError(str(path), wrong, "Correct it") from error
 
 
 def identify(files: ModelFiles, home: Path, progress: Progress | None = None) -> str:

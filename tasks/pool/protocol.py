@@ -7,8 +7,11 @@ Tokens only: the front renders and tokenizes, the worker never sees a chat messa
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
+
+from tasks.records import RopeScaling
 
 FlashAttn = Literal["auto", "on", "off"]
 
@@ -47,6 +50,10 @@ class WorkerConfig:
         flash_attn: auto: where it is known to be faster.
         n_draft: guessed tokens of a step, at most; 0: none.
         draft_path: a smaller model with the same vocabulary, to guess with; may be empty.
+        lora: adapters, each as its path, its scale and the sha256 of its content.
+        rope_scaling, rope_factor: how positions beyond n_ctx_train / rope_factor are made.
+        tensor_split: each GPU's share of the model; none: by what they have free.
+        gpus: those that the worker may use, by llama.cpp's numbers; None: all.
     """
 
     model_path: str = field(compare=False)  # the same content may lie in several places
@@ -61,6 +68,11 @@ class WorkerConfig:
     adapts: bool = field(default=False, compare=False)
     n_draft: int = 32
     draft_path: str = ""
+    lora: Sequence[Sequence[str | float]] = ()
+    rope_scaling: RopeScaling = "auto"
+    rope_factor: float = 1.0
+    tensor_split: Sequence[float] = ()
+    gpus: Sequence[int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +82,7 @@ class EngineRequest:
     Attributes:
         seed: for sampling; -1 draws one.
         logprobs: None: not asked for; 0: of each chosen token; n: also of the n best.
+        stop_tokens: those that end the answer beside the model's own.
         stream: send text as it comes, not only at the end.
         run: who asks; the scheduler takes turns between runs.
         waited_s: seconds it waited before it was handed to the worker.
@@ -92,6 +105,7 @@ class EngineRequest:
     seed: int = -1
     logit_bias: dict[str, float] = field(default_factory=dict)  # by token id, as JSON has it
     stop: list[str] = field(default_factory=list)
+    stop_tokens: list[int] = field(default_factory=list)
     grammar: str = ""
     ignore_eos: bool = False
     logprobs: int | None = None

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import ModelError
-from tasks.pool.models import KnownModel, ModelFiles, Progress, identify, resolve, stamp_of
+from tasks.pool.models import ModelFiles, Progress, identify, resolve, stamp_of
+from tasks.pool.registry import KnownModel
 from tasks.pool.template import ChatTemplate, RenderingChild
 from tasks.pool.tokenizer import Tokenizer, make_tokenizer
 from tasks.pool.vocabulary import Vocabulary, load_vocabulary
-from tasks.records import Message
+from tasks.records import Message, RopeScaling
 from tasks.settings import Settings
 
 
@@ -29,9 +30,13 @@ class ModelSpec:
         path: the file; part 1 of a split one.
         identity: hex sha256 of the file's bytes.
         n_ctx_train: 0 where the file does not tell.
+        n_ctx_max: tokens that it takes as it is used, its positions scaled; 0: not known.
         max_prompt_tokens, max_lines, max_line_tokens: the model's own limits; None: none.
         note: a sentence to show wherever the model is used; may be empty.
         bos: the token to put before every prompt; None where there is none.
+        stop: strings that end an answer beside the model's own tokens.
+        stop_tokens: likewise.
+        lora, rope_scaling, rope_factor: as WorkerConfig has them.
         files, stamp: what is_unchanged() looks at.
     """
 
@@ -47,8 +52,22 @@ class ModelSpec:
     tokenizer: Tokenizer
     template: ChatTemplate
     bos: int | None = None
+    n_ctx_max: int = 0
+    stop: tuple[str, ...] = ()
+    stop_tokens: tuple[int, ...] = ()
+    lora: tuple[tuple[str, float, str], ...] = ()
+    rope_scaling: RopeScaling = "auto"
+    rope_factor: float = 1.0
     files: ModelFiles | None = None
     stamp: str = ""
+
+    @property
+    def answers_by(self) -> str:
+        """What determines its answers beside the prompt: the file, its adapters, its positions."""
+        parts = [self.identity, *(f"{sha256}@{scale:g}" for _, scale, sha256 in self.lora)]
+        if self.rope_scaling != "auto" or self.rope_factor != 1:
+            parts.append(f"{self.rope_scaling} {self.rope_factor:g}")
+        return ", ".join(parts)
 
     def is_unchanged(self) -> bool:
         """Tell whether the files are still those that `identity` was made of."""
@@ -114,6 +133,7 @@ def _put_together(
         identity=identity,
         quantization=vocabulary.quantization,
         n_ctx_train=vocabulary.n_ctx_train,
+        n_ctx_max=vocabulary.n_ctx_train,
         max_prompt_tokens=known.max_prompt_tokens,
         max_lines=known.max_lines,
         max_line_tokens=known.max_line_tokens,

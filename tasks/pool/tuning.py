@@ -88,13 +88,17 @@ def missing(settings: Settings, identity: str) -> list[str]:
 def worker_config(
     settings: Settings, spec: ModelSpec, tuning: Tuning, draft_path: str = ""
 ) -> WorkerConfig:
-    n_ctx = min(settings.pool_n_ctx, spec.n_ctx_train or settings.pool_n_ctx)
+    n_ctx = min(settings.pool_n_ctx, spec.n_ctx_max or settings.pool_n_ctx)
     config = WorkerConfig(
         model_path=str(spec.path),
         n_ctx=n_ctx,
         n_gpu_layers=settings.pool_n_gpu_layers,
         draft_path=draft_path,
         adapts=not settings.pool_n_seq_max,
+        lora=spec.lora,
+        rope_scaling=spec.rope_scaling,
+        rope_factor=spec.rope_factor,
+        tensor_split=settings.pool_tensor_split,
         **asdict(tuning),
     )
     if settings.pool_speculation == "off":

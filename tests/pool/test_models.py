@@ -17,7 +17,8 @@ from support.hub_server import Hub, serve_hub
 
 from tasks.errors import ModelError
 from tasks.pool.hub import alone_with
-from tasks.pool.models import ModelFiles, absolute_name, identify, read_known, resolve
+from tasks.pool.models import ModelFiles, absolute_name, identify, resolve
+from tasks.pool.registry import read_known
 from tasks.settings import PROJECT_ROOT, Settings
 
 FETCH = """

@@ -134,7 +134,8 @@ def test_a_chunks_time_is_that_of_its_prompt_and_of_its_answer() -> None:
 
 def test_the_workers_config_follows_settings_model_and_tuning(tmp_path: Path) -> None:
     """No longer context than the model was trained for; fewer sequences only if none were set."""
-    spec = cast(ModelSpec, SimpleNamespace(path=Path("/m.gguf"), n_ctx_train=2048))
+    used = {"lora": (), "rope_scaling": "auto", "rope_factor": 1.0}
+    spec = cast(ModelSpec, SimpleNamespace(path=Path("/m.gguf"), n_ctx_max=2048, **used))
     free = worker_config(Settings(home=tmp_path), spec, MEASURED, "/draft.gguf")
     plain = Settings(home=tmp_path, pool_n_seq_max=4, pool_speculation="off", pool_n_ctx=512)
     fixed = worker_config(plain, spec, MEASURED, "/draft.gguf")

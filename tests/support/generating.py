@@ -36,7 +36,7 @@ class FakeSpec:
     name: str = "fake"
     identity: str = "f" * 64
     quantization: str = "Q8_0"
-    n_ctx_train: int = 0
+    n_ctx_max: int = 0
     max_prompt_tokens: int | None = None
     max_lines: int | None = None
     max_line_tokens: int | None = None
@@ -46,6 +46,10 @@ class FakeSpec:
             JinjaRenderer("{{ messages }}"), special_tokens=["<|end|>"]
         )
     )
+
+    @property
+    def answers_by(self) -> str:
+        return self.identity
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         turns = "".join(f"<|{m.role}|>\n{m.content}<|end|>\n" for m in messages)
