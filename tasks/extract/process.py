@@ -72,13 +72,13 @@ def parse_in_child(
             raise disk_is_full()
         answer = None if code else _read(result)
     if answer is None:
-        raise SourceError(uri, *_end_of(code))
+        raise SourceError(uri, *end_of(code))
     if "problem" in answer:
         raise SourceError(uri, answer["problem"], answer["remedy"])
     return answer
 
 
-def _end_of(code: int | None) -> tuple[str, str]:
+def end_of(code: int | None) -> tuple[str, str]:
     """Say what ended a child that gave no answer, and what one can do."""
     if code is None or code == -signal.SIGXCPU:
         return "took too long to read and was given up", _MORE_TIME

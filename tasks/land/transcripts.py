@@ -18,7 +18,6 @@ from tasks.land.labels import Labels, labels
 from tasks.land.rendering import render
 from tasks.land.translation_view import between, direction
 from tasks.land.view import PageLink, incomplete_warnings, source_facts, source_link, time_link
-from tasks.naming import is_span
 from tasks.records import Chapter, Cue, Document, Segment, Source
 
 
@@ -57,10 +56,6 @@ class ChapterView:
     place: PageLink
     paragraphs: tuple[Paragraph, ...]
 
-    @property
-    def is_by_time(self) -> bool:
-        return is_span(self.heading)
-
 
 @dataclass(frozen=True)
 class TranscriptView:
@@ -85,20 +80,18 @@ def land_transcript(
     segments: Sequence[Segment],
     cues: Sequence[Cue],
     *,
-    chapters: Sequence[Chapter] = (),
     note: str = "",
 ) -> Document:
     """Write a transcript's files and its row; return the document with the files' paths.
 
     Args:
         cues: what its subtitles show; none: there are none.
-        chapters: in place of its maker's, with their first segments.
         note: shown at the top.
 
     Raises:
         StorageError: they can't be written.
     """
-    view = transcript_view(source, document, segments, chapters, note)
+    view = transcript_view(source, document, segments, note)
     styles = ("summary.css", "transcript.css")
     names = ("transcript.md", "transcript.html")
     files = {name: render(f"{name}.jinja", *styles, view=view) for name in names}
@@ -117,11 +110,10 @@ def transcript_view(
     source: Source,
     document: Document,
     segments: Sequence[Segment],
-    chapters: Sequence[Chapter],
     note: str,
 ) -> TranscriptView:
     words = labels(document.language)
-    known = chapters or own_chapters(source, segments)
+    known = own_chapters(source, segments)
     return TranscriptView(
         title=document.title,
         language=document.language,
@@ -130,7 +122,7 @@ def transcript_view(
         labels=words,
         note=note,
         source=source_link(source),
-        warnings=tuple(_warnings(source, document, known, words)),
+        warnings=tuple(_warnings(source, document, words)),
         chapters=tuple(_chapters(source, segments, known, words)),
         facts=(
             *source_facts(source, words),
@@ -139,14 +131,10 @@ def transcript_view(
     )
 
 
-def _warnings(
-    source: Source, document: Document, chapters: Sequence[Chapter], words: Labels
-) -> Iterator[str]:
+def _warnings(source: Source, document: Document, words: Labels) -> Iterator[str]:
     yield from incomplete_warnings(source, words)
     if document.failed_pages:
         yield words.doubtful_times.format(words.join(document.failed_pages))
-    if any(is_span(chapter.title) for chapter in chapters):
-        yield words.by_time
 
 
 def _chapters(

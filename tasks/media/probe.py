@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import signal
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from tasks.errors import SourceError
-from tasks.extract.child import REPORT
 from tasks.extract.copying import FULL, disk_is_full
-from tasks.extract.process import Child
+from tasks.extract.process import Child, end_of
 from tasks.media.containers import MediaKind
 from tasks.media.probe_child import ProbeRequest
 from tasks.media.sidecars import sidecars
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from tasks.settings import Settings
 
 _BYTES_A_SECOND = 20_000_000  # of a slow disk or network: a file with captions is read to its end
-_MORE_TIME = "Raise LECTERN_PDF_SECONDS if the file is to be trusted"
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def probe(path: Path, uri: str, settings: Settings) -> Probe:
             raise disk_is_full()
         answer = None if code else _answer(result)
     if answer is None:
-        raise SourceError(uri, *_end_of(code))
+        raise SourceError(uri, *end_of(code))
     if "problem" in answer:
         raise SourceError(uri, answer["problem"], answer["remedy"])
     found = _probe(answer)
@@ -153,16 +150,3 @@ def _silent(uri: str, found: Probe) -> SourceError:
         return SourceError(uri, problem, "Put its captions beside it, as an .srt file")
     remedy = "Name the recording of its sound, or put captions beside it"
     return SourceError(uri, "has no sound, and no captions", remedy)
-
-
-def _end_of(code: int | None) -> tuple[str, str]:
-    """Say what ended a child that gave no answer, and what one can do."""
-    if code is None or code == -signal.SIGXCPU:
-        return "took too long to open and was given up", _MORE_TIME
-    if code == -signal.SIGKILL:  # not by us
-        problem = "its reader was killed, as the system does when memory runs out"
-        return problem, "Close other programs, and run again"
-    if code >= 0:
-        return f"its reader ended without an answer (status {code})", REPORT
-    name = signal.strsignal(-code)
-    return f"crashes its reader ({name}): it is damaged, or made to", "Get a fresh copy"

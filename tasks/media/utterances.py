@@ -86,13 +86,6 @@ def sentences_of(
     )
 
 
-def nearest_sentence(sentences: Sequence[Sentence], time_s: float) -> int:
-    """Return the position of the sentence whose start is nearest to a time: a chapter's first one,
-    where that was a break; 0 where there are none."""
-    starts = range(len(sentences))
-    return min(starts, key=lambda i: abs(sentences[i].start_s - time_s), default=0)
-
-
 def _sentence(spoken: _Spoken, start: int, end: int, paragraph: int) -> Sentence:
     words = spoken.words[start:end]
     marks = Counter(mark for word in words for mark in dict.fromkeys(word.marks))

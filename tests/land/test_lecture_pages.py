@@ -218,16 +218,6 @@ def test_a_transcripts_doubts_and_chapters_are_marked(tmp_path: Path) -> None:
     assert "<h2>Welcome</h2>" in found["transcript.html"]
 
 
-def test_a_transcript_may_have_the_models_chapters(tmp_path: Path) -> None:
-    source, segments = talk()
-    chapters = [replace(source.chapters[0], title="0:00–2:00"), source.chapters[1]]
-
-    found = transcript(tmp_path, (source, segments), chapters=chapters)
-
-    assert f"## [0:00–2:00]({YOUTUBE}&t=0s)\n" in found["transcript.md"]
-    assert "cut by time alone" in found["transcript.md"]
-
-
 def translate(results: Path, of: Talk, output: Any = "bilingual", **more: Any) -> dict[str, str]:
     source, segments = of
     lines = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.media.breaking import join, pieces
 from tasks.media.captions import words_of
 from tasks.media.transcript import Sentence, TimedCue, TimedWord
-from tasks.media.utterances import nearest_sentence, sentences_of
+from tasks.media.utterances import sentences_of
 
 LANGUAGES = st.sampled_from(["en", "zh", "ja", "de", "ko"])
 
@@ -141,8 +141,6 @@ def test_a_break_is_at_a_sentence_or_the_nearest_word(time: float, expected: lis
     )
 
     assert texts(sentences) == expected
-    first = sentences[nearest_sentence(sentences, time)]
-    assert time == 99 or (first.first == 0) == (first.paragraph == 1)
 
 
 def test_pauses_end_sentences_without_punctuation() -> None:
@@ -228,7 +226,6 @@ def test_a_mark_of_half_the_words_is_the_sentences() -> None:
 
 def test_nothing_is_no_sentence() -> None:
     assert sentences_of([], "en", breaks=[1.0]) == ()
-    assert nearest_sentence((), 1.0) == 0
 
 
 WORDS = st.lists(
