@@ -27,7 +27,8 @@ from tasks.pool.cpus import physical_cores
 from tasks.pool.loading import Model, load, load_model
 from tasks.pool.measuring import measure
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.stand_in import N_CTX, UnknownShapeError, shape_of, write_stand_in
+from tasks.pool.stand_in import N_CTX, shape_of, write_stand_in
+from tasks.pool.tensors import UnknownShapeError, n_parameters
 from tasks.pool.tuning import Rates, Tuning
 from tasks.pool.worker import claim_stdout
 
@@ -95,7 +96,7 @@ def _prepared(order: Order, until: float) -> dict[str, tuple[Model, WorkerConfig
     real = load(config, no_alloc=True)
     shape = shape_of(real.handle)
     real.close()
-    if shutil.disk_usage(folder).free < _BYTES_A_WEIGHT * shape.n_weights:
+    if shutil.disk_usage(folder).free < _BYTES_A_WEIGHT * n_parameters(shape):
         raise OSError(f"{folder} has no room for models to compare")
     whole = folder / "F16.gguf"
     write_stand_in(whole, shape)

@@ -11,7 +11,9 @@ from support.tiny_model import N_EMBD, N_FF, N_HEAD, write_tiny_model
 from tasks.pool.loading import load
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.quantization_child import OTHERS, Order, measured
-from tasks.pool.stand_in import Shape, UnknownShapeError, shape_of
+from tasks.pool.registry import ModelShape
+from tasks.pool.stand_in import N_CTX, N_VOCAB, shape_of
+from tasks.pool.tensors import UnknownShapeError
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +21,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
-def shape(path: Path) -> Shape:
+def shape(path: Path) -> ModelShape:
     handle = load(WorkerConfig(model_path=str(path), n_ctx=512), no_alloc=True)
     try:
         return shape_of(handle.handle)
@@ -32,7 +34,11 @@ def order(path: Path, folder: Path, own: str) -> Order:
 
 
 def test_the_width_is_the_models(model: Path) -> None:
-    expected = Shape(
+    expected = ModelShape(
+        architecture="llama",
+        n_vocab=N_VOCAB,
+        context_length=N_CTX,
+        block_count=2,
         embedding_length=N_EMBD,
         feed_forward_length=N_FF,
         head_count=N_HEAD,
