@@ -17,6 +17,7 @@ from flows.cli import (
     clean,
     doctor,
     inspect,
+    models,
     pool,
     service,
     summarize,
@@ -45,6 +46,7 @@ app.command()(up.up)
 app.command()(doctor.doctor)
 app.command()(clean.clean)
 app.command()(bench.bench)
+app.add_typer(models.app, name="models")
 app.add_typer(pool.app, name="pool")
 app.add_typer(service.app, name="service")
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.cli.completion import model_names
+
 
 class Length(StrEnum):
     """Of a summary."""
@@ -59,7 +61,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model", "-m", metavar="NAME", show_default="the setting `model`",
-        help="A GGUF file, hf:owner/repository:quant, or a name from models.toml.",
+        help="A GGUF file, hf:owner/repository:quant, ollama:name, or a name from `lectern models "
+        "list`; with adapters behind it: NAME+adapter.gguf@0.5.", autocompletion=model_names,
     ),
 ]  # fmt: skip
 Language = Annotated[

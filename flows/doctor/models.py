@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
@@ -11,7 +10,8 @@ from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.machine import memory_limit
 from tasks.errors import ModelError
 from tasks.pool.fit import free_memory
-from tasks.pool.models import absolute_name, resolve
+from tasks.pool.models import ModelFiles, absolute_name, resolve, to_fetch
+from tasks.pool.nearest import listed
 from tasks.pool.registry import read_known
 from tasks.settings import PROJECT_ROOT, Settings
 
@@ -36,23 +36,25 @@ def known_models(settings: Settings) -> Iterator[Finding]:
         found = f"{path} names files that are not there: {', '.join(missing)}"
         yield warning("models.toml", found, f"put them into {settings.models}, or remove the names")
     else:
-        yield ok("models.toml", f"{', '.join(known)}")
+        yield ok("models.toml", listed(list(known)))
 
 
 def default_model(settings: Settings) -> Iterator[Finding]:
     """The model of the setting `model`: is it here, readable, and small enough."""
     name = absolute_name(settings.model, PROJECT_ROOT)
-    known = read_known(settings.models / "models.toml").get(name)
-    origin = known.source if known and known.source else name
-    if origin.startswith("hf:"):
-        yield from _from_hub(settings.model, origin)
-        return
     try:
-        parts = resolve(name, settings).parts
+        if missing := to_fetch(name, settings):
+            text = ", ".join(each for each in missing if each != settings.model)
+            what = f"{text} is fetched" if text else "fetched"
+            yield ok(
+                "default model", f"{settings.model}: {what} from the hub when it is first used"
+            )
+            return
+        files = resolve(name, settings)
     except ModelError as error:
         yield failed("default model", f"{settings.model}: {error.problem}", error.remedy)
         return
-    yield from _fit(settings.model, parts)
+    yield from _fit(settings.model, files)
 
 
 def speech_model(settings: Settings) -> Iterator[Finding]:
@@ -78,17 +80,8 @@ def speech_model(settings: Settings) -> Iterator[Finding]:
         yield ok("speech model", f"{text}, fits in memory")
 
 
-def _from_hub(name: str, origin: str) -> Iterator[Finding]:
-    from tasks.pool.hub import cached
-
-    path = cached(origin)
-    if path is None:
-        yield ok("default model", f"{name}: fetched from the hub when it is first used")
-    else:
-        yield from _fit(name, (path,))
-
-
-def _fit(name: str, parts: tuple[Path, ...]) -> Iterator[Finding]:
+def _fit(name: str, files: ModelFiles) -> Iterator[Finding]:
+    parts = [*files.parts, *(adapter.path for adapter in files.adapters)]
     try:
         for part in parts:
             with part.open("rb") as file:

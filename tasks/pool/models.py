@@ -1,68 +1,125 @@
 """From a model's name to its GGUF file on this disk.
 
-Owns the forms a name can take (a path, hf:owner/repo:quantization, a name from models.toml),
-fetching from a hub, finding the parts of a split file, and a file's identity. Does not look
-into the files.
+Owns the forms a name can take (a path, hf:owner/repo:quantization, ollama:name:tag, a name from
+models.toml; each with adapters behind a +), and a file's identity. Does not look into the files.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha256
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import ModelError
-from tasks.files import make_folder, write_private
-from tasks.locks import acquire
+from tasks.pool import ollama
+from tasks.pool.adapters import (
+    AdaptedName,
+    Adapter,
+    adapters_of,
+    default_adapters,
+    is_file,
+    lies_in,
+    take_apart,
+)
+from tasks.pool.identity import content_hash, remembered_hash, stamp_of_paths
 from tasks.pool.registry import KnownModel, read_known
+from tasks.pool.split_files import parts_of
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 """progress(label, done_bytes, total_bytes)"""
 
-EXAMPLE = "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0"
-_PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
-_BLOCK = 4 * 1024 * 1024
-
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A model that lies on this disk.
+    """A model that lies on this disk, or at least its header.
 
     Attributes:
+        name: as the user gave it, adapters included.
         parts: absolute paths; more than one for a split file, in order.
         known: its entry in models.toml, if the name is from there.
+        adapters: to be put on it, in this order.
+        header_only: of the parts only the headers are here; the rest of each is a hole.
+        identity: known without reading them; "" where they must be read.
     """
 
     name: str
     parts: tuple[Path, ...]
     known: KnownModel | None = None
+    adapters: tuple[Adapter, ...] = ()
+    header_only: bool = False
+    identity: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The (first) file's name; of a blob in Ollama's store, which has none, the model's."""
+        name = self.parts[0].name
+        return self.name if name.startswith("sha256") else name
 
 
-def resolve(name: str, settings: Settings, progress: Progress | None = None) -> ModelFiles:
+def resolve(
+    name: str,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    header_only: bool = False,
+) -> ModelFiles:
     """Find a model's files, fetching them if they are on a hub and not yet here.
 
     Args:
-        name: a path; hf:owner/repo:quantization; hf:owner/repo/file.gguf; or a name from
-            models.toml.
+        name: a path; hf:owner/repo:quantization; hf:owner/repo/file.gguf; ollama:name:tag; or a
+            name from models.toml, perhaps with another :quantization. Behind it +adapter.gguf or
+            +adapter.gguf@0.5, once or more often; without any, those of its entry in models.toml
+            and of the setting `pool_lora`.
+        header_only: of a model on a hub that is not here, fetch the header alone (and the
+            adapters).
 
     Raises:
         ModelError: there is no such model, or it can't be fetched.
     """
-    known = read_known(settings.models / "models.toml").get(name)
-    origin = name
-    if known is not None:
-        origin = str(settings.models / known.file) if known.file else known.source
+    taken, entry, origin = _meant(name, settings)
     try:
-        return ModelFiles(name, _parts(_origin(origin, settings, progress), name), known)
+        found = _found(origin, name, settings, progress, header_only)
+        adapters = adapters_of(name, taken.adapters, entry, settings, progress)
     except OSError as error:  # a folder without permission, a name that is too long
         problem = f"it can't be read ({error.strerror})"
         raise ModelError(name, problem, "Check the path and its permissions") from error
+    return ModelFiles(name, found.parts, entry, (*found.adapters, *adapters),
+                      found.header_only, found.identity)  # fmt: skip
+
+
+def to_fetch(name: str, settings: Settings) -> list[str]:
+    """Return what of a model and its adapters resolve() would fetch from a hub, as hf: names.
+
+    Raises:
+        ModelError: one of them is no name.
+    """
+    taken, entry, origin = _meant(name, settings)
+    adapters = taken.adapters or default_adapters(entry, settings)
+    remote = [each for each in (origin, *(a.file for a in adapters)) if each.startswith("hf:")]
+    if not remote:
+        return []
+    from tasks.pool.hub import cached  # its library takes a second to import
+
+    return [each for each in remote if not cached(each)]
+
+
+def origin_of(
+    name: str, known: Mapping[str, KnownModel], settings: Settings
+) -> tuple[KnownModel | None, str]:
+    """Return a name's entry in models.toml, if it has one, and the name of what that means.
+
+    Args:
+        name: without adapters.
+    """
+    base, _, quantization = name.rpartition(":")
+    if name in known:
+        entry = known[name]
+        return entry, str(settings.models / entry.file) if entry.file else entry.source
+    if base in known and known[base].source.startswith("hf:"):
+        repo = known[base].source.removeprefix("hf:").partition(":")[0]
+        return known[base], f"hf:{repo}:{quantization}"
+    return None, name
 
 
 def absolute_name(name: str, base: Path) -> str:
@@ -71,112 +128,99 @@ def absolute_name(name: str, base: Path) -> str:
     Args:
         base: where a relative path counts from.
     """
-    path = base / Path(name).expanduser()
-    return str(path) if not name.startswith("hf:") and (_is_path(name) or _is_file(path)) else name
+    taken = take_apart(name, lambda text: is_file(base / Path(text).expanduser()))
+    adapters = (replace(each, file=_absolute_file(each.file, base)) for each in taken.adapters)
+    return str(replace(taken, base=_absolute_base(taken.base, base), adapters=tuple(adapters)))
 
 
 def identify(files: ModelFiles, home: Path, progress: Progress | None = None) -> str:
     """Return the hex sha256 of a model's bytes, all parts in order.
 
     It is remembered in home/identities by path, size, mtime and inode, so that only a new or
-    changed file is read.
+    changed file is read. That of a model whose header alone is here is as the hub tells it.
     """
-    stamp = stamp_of(files)
-    folder = make_folder(home / "identities")
-    memory = folder / f"{sha256(str(files.parts[0]).encode()).hexdigest()}.json"
-    with acquire(memory.with_suffix(".lock"), "another run, which reads the same model"):
-        remembered = _remembered(memory)
-        if remembered.get("stamp") == stamp:
-            return str(remembered["identity"])
-        try:
-            identity = _hash(files, progress)
-        except OSError as error:
-            problem = f"it can't be read ({error.strerror})"
-            raise ModelError(files.name, problem, "Check its permissions, and the disk") from error
-        write_private(memory, json.dumps({"stamp": stamp, "identity": identity}))
-    return identity
+    if files.header_only:
+        return files.identity
+    try:
+        return content_hash(files.parts, home, progress)
+    except OSError as error:
+        problem = f"it can't be read ({error.strerror})"
+        raise ModelError(files.name, problem, "Check its permissions, and the disk") from error
+
+
+def remembered_identity(files: ModelFiles, home: Path) -> str:
+    """Return what identify() returns where that takes no reading; else ""."""
+    if files.header_only:
+        return files.identity
+    try:
+        return remembered_hash(files.parts, home)
+    except OSError:
+        return ""
+
+
+def identify_adapter(path: Path, home: Path, progress: Progress | None = None) -> str:
+    """Return the hex sha256 of an adapter's bytes, remembered as a model's is."""
+    return identify(ModelFiles(path.name, (path,)), home, progress)
 
 
 def stamp_of(files: ModelFiles) -> list[list[int | str]]:
-    """Return what tells, without reading them, whether files are still the same: of each part its
-    path, size, time of change and inode.
+    """Return what tells, without reading them, whether files are still the same: of each part and
+    each adapter its path, size, time of change and inode.
 
     Raises:
         OSError: one is gone.
     """
-    stats = [(str(part), part.stat()) for part in files.parts]
-    return [[path, stat.st_size, stat.st_mtime_ns, stat.st_ino] for path, stat in stats]
+    return stamp_of_paths([*files.parts, *(adapter.path for adapter in files.adapters)])
 
 
-def _origin(name: str, settings: Settings, progress: Progress | None) -> Path:
-    if name.startswith("hf:"):
-        from tasks.pool.hub import fetch  # its library takes a second to import
-
-        return fetch(name, progress)
-    path = Path(name).expanduser().absolute()
-    if path.exists() or _is_path(name):
-        return path
-    names = ", ".join(read_known(settings.models / "models.toml")) or "none"
-    raise ModelError(
-        name,
-        "there is no such model",
-        f"Give a GGUF file's path, hf:owner/repo:quantization (such as {EXAMPLE}), "
-        f"or a name from models.toml ({names})",
-    )
+def _meant(name: str, settings: Settings) -> tuple[AdaptedName, KnownModel | None, str]:
+    """Return a name taken apart, its entry in models.toml, and the name of what its base means."""
+    known = read_known(settings.models / "models.toml")
+    taken = take_apart(name, lambda text: text in known or lies_in(text, settings, Path.cwd()))
+    return taken, *origin_of(taken.base, known, settings)
 
 
-def _is_file(path: Path) -> bool:
-    with suppress(OSError):  # no permission, or no possible name
-        return path.is_file()
-    return False
+def _found(
+    origin: str, name: str, settings: Settings, progress: Progress | None, header_only: bool
+) -> ModelFiles:
+    if origin.startswith("hf:"):
+        return _on_hub(origin, name, settings, progress, header_only)
+    if origin.startswith(ollama.PREFIX):
+        stored = ollama.find(origin)
+        return ModelFiles(name, (stored.path,), adapters=tuple(map(Adapter, stored.adapters)))
+    path = Path(origin).expanduser().absolute()
+    if path.exists() or _is_path(origin):
+        return ModelFiles(name, parts_of(path, name))
+    from tasks.pool.inventory import no_such_model
+
+    raise no_such_model(name, origin, settings)
+
+
+def _on_hub(
+    origin: str, name: str, settings: Settings, progress: Progress | None, header_only: bool
+) -> ModelFiles:
+    from tasks.pool import hub  # its library takes a second to import
+
+    if header_only and not hub.cached(origin):
+        from tasks.pool.remote_header import fetch_header
+
+        header = fetch_header(origin, settings, progress)
+        return ModelFiles(name, header.parts, header_only=True, identity=header.identity)
+    return ModelFiles(name, parts_of(hub.fetch(origin, progress), name))
+
+
+def _absolute_base(name: str, base: Path) -> str:
+    is_other = name.startswith(("hf:", ollama.PREFIX))
+    path = base / Path(name).expanduser()
+    return str(path) if not is_other and (_is_path(name) or is_file(path)) else name
+
+
+def _absolute_file(name: str, base: Path) -> str:
+    """Return an adapter's name; one that is not there may be in the models' folder."""
+    path = base / Path(name).expanduser()
+    return str(path) if is_file(path) else name
 
 
 def _is_path(name: str) -> bool:
     """Tell whether a name is written like a path, whether or not anything is there."""
     return "/" in name or name.lower().endswith(".gguf")
-
-
-def _parts(path: Path, name: str) -> tuple[Path, ...]:
-    """Return the file, or all parts of the split file that it is a part of."""
-    part = _PART.match(path.name)
-    paths = [path]
-    if part:
-        total = int(part["total"])
-        names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
-        paths = [path.with_name(part_name) for part_name in names]
-    for each in paths:
-        if each.is_file():
-            continue
-        if each.is_dir():
-            raise ModelError(name, f"{each} is a folder", "Give the path of a GGUF file in it")
-        if each.exists():  # a pipe or a device would never end
-            raise ModelError(name, f"{each} is no file", "Give the path of a GGUF file")
-        problem = f"{each} is missing" if part else f"there is no file {each}"
-        raise ModelError(name, problem, "Check the path, or fetch the file")
-    return tuple(paths)
-
-
-def _remembered(memory: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(memory.read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return content
-
-
-def _hash(files: ModelFiles, progress: Progress | None) -> str:
-    total = sum(part.stat().st_size for part in files.parts)
-    digest, done = sha256(), 0
-    for block in _blocks(files.parts):
-        digest.update(block)
-        done += len(block)
-        if progress:
-            progress(f"reading {files.parts[0].name}", done, total)
-    return digest.hexdigest()
-
-
-def _blocks(paths: Sequence[Path]) -> Iterator[bytes]:
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block

@@ -3,38 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import random
-import subprocess
-import sys
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from support.hub_server import Hub, serve_hub
+from support.split_model import write_split_model
 
 from tasks.errors import ModelError
-from tasks.pool.hub import alone_with
-from tasks.pool.models import ModelFiles, absolute_name, identify, resolve
+from tasks.pool.header_facts import read_facts
+from tasks.pool.models import ModelFiles, absolute_name, identify, remembered_identity, resolve
 from tasks.pool.registry import read_known
+from tasks.pool.spec import load_spec
 from tasks.settings import PROJECT_ROOT, Settings
-
-FETCH = """
-import json, sys
-from pathlib import Path
-from tasks.errors import ModelError
-from tasks.pool.models import resolve
-from tasks.settings import Settings
-steps = []
-try:
-    files = resolve(sys.argv[1], Settings(), lambda *step: steps.append(step))
-    answer = {"parts": [str(part) for part in files.parts], "steps": steps}
-except ModelError as error:
-    answer = {"error": str(error)}
-print(json.dumps(answer))
-"""
 
 
 @pytest.fixture
@@ -102,6 +82,24 @@ def test_missing_part_of_a_split_file_is_named(tmp_path: Path, config: Settings)
         resolve(str(tmp_path / "big-00001-of-00002.gguf"), config)
 
 
+def test_split_model_is_read_as_one(tiny_model: Path, tmp_path: Path) -> None:
+    parts = write_split_model(tmp_path, "tiny", tiny_model.read_bytes())
+
+    split, whole = (read_facts(path, "tiny") for path in (parts[0], tiny_model))
+
+    assert split == whole
+
+
+def test_part_of_another_model_is_told_in_one_line(
+    tiny_model: Path, tmp_path: Path, config: Settings
+) -> None:
+    first, second = write_split_model(tmp_path, "tiny", tiny_model.read_bytes())
+    shutil.copy(first, second)
+
+    with pytest.raises(ModelError, match="invalid split file idx"):
+        load_spec(str(second), config)
+
+
 def test_the_shipped_models_toml_is_valid_and_says_what_the_demo_is() -> None:
     known = read_known(PROJECT_ROOT / "data" / "models" / "models.toml")
 
@@ -134,130 +132,13 @@ def test_identity_is_remembered_until_the_file_changes(model: Path, tmp_path: Pa
         files = ModelFiles("m", (model,))
         return identify(files, tmp_path / "home", lambda *step: steps.append(step))
 
+    assert remembered_identity(ModelFiles("m", (model,)), tmp_path / "home") == ""
     first = identity()
     assert identity() == first
+    assert remembered_identity(ModelFiles("m", (model,)), tmp_path / "home") == first
     assert steps == [("reading model.gguf", 13, 13)]
 
     model.write_bytes(b"GGUF and more")
 
     assert identity() != first
     assert len(steps) == 2
-
-
-@pytest.fixture(scope="module")
-def hub() -> Iterator[Hub]:
-    files = {
-        "README.md": b"text",
-        "tiny-q4_0.gguf": b"GGUF" + random.Random(0).randbytes(25_000_000),
-        "tiny-q4_k_m.gguf": b"GGUF q4_k_m",
-        "tiny-Q8_0-00001-of-00002.gguf": b"GGUF q8_0, 1",
-        "tiny-Q8_0-00002-of-00002.gguf": b"GGUF q8_0, 2",
-        "mmproj-tiny-q4_0.gguf": b"GGUF of another kind",
-    }
-    with serve_hub(Hub("acme/Tiny-GGUF", files)) as hub:
-        yield hub
-
-
-class Fetcher:
-    """Resolves names in a process of its own: huggingface_hub reads its settings at import."""
-
-    def __init__(self, hub: Hub, home: Path) -> None:
-        self.hub, self.home = hub, home
-
-    def __call__(self, name: str, **environment: str) -> dict[str, object]:
-        done = subprocess.run(
-            [sys.executable, "-c", FETCH, name],
-            env={**os.environ, "HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.home)}
-            | {"PYTHONPATH": str(PROJECT_ROOT)}
-            | environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        answer: dict[str, object] = json.loads(done.stdout)
-        return answer
-
-
-@pytest.fixture
-def fetch(hub: Hub, tmp_path: Path) -> Fetcher:
-    hub.ranges.clear()
-    hub.break_after.clear()
-    return Fetcher(hub, tmp_path / "hf")
-
-
-def _content(answer: dict[str, object]) -> list[bytes]:
-    parts = answer["parts"]
-    assert isinstance(parts, list), answer
-    return [Path(part).read_bytes() for part in parts]
-
-
-def test_model_is_fetched_with_progress_and_then_needs_no_hub(fetch: Fetcher, hub: Hub) -> None:
-    whole = hub.files["tiny-q4_0.gguf"]
-
-    online = fetch("hf:acme/Tiny-GGUF:Q4_0")
-    offline = fetch("hf:acme/Tiny-GGUF:Q4_0", HF_HUB_OFFLINE="1")
-
-    assert _content(online) == [whole]
-    steps = online["steps"]
-    assert isinstance(steps, list)
-    assert steps[-1] == ["fetching tiny-q4_0.gguf", len(whole), len(whole)]
-    assert len(steps) == 24
-    assert offline == {"parts": online["parts"], "steps": []}
-
-
-def test_broken_download_goes_on_where_it_stopped(fetch: Fetcher, hub: Hub) -> None:
-    """A connection that breaks, then a server that fails: the next run asks for the rest."""
-    hub.break_after = [12_000_000, -1]
-
-    broken = fetch("hf:acme/Tiny-GGUF:q4_0")
-    again = fetch("hf:acme/Tiny-GGUF:q4_0")
-
-    assert "run the same again" in str(broken["error"])
-    assert _content(again) == [hub.files["tiny-q4_0.gguf"]]
-    first, rest = hub.ranges
-    assert first == "bytes=0-"
-    assert int(rest.removeprefix("bytes=").removesuffix("-")) > 10_000_000
-
-
-def test_a_second_run_sees_how_far_the_first_has_fetched(tmp_path: Path) -> None:
-    """It waits, for one copy is enough; and what it shows meanwhile is not nothing."""
-    (part := tmp_path / "etag.part").write_bytes(b"12345")
-    first = FileLock(f"{part}.lock")
-    first.acquire()
-    heard: list[tuple[int, int]] = []
-
-    def report(done: int, total: int) -> None:
-        heard.append((done, total))
-        first.release()
-
-    with alone_with(part, 10, report):
-        assert heard == [(5, 10)]
-
-
-def test_all_parts_of_a_split_model_are_fetched(fetch: Fetcher) -> None:
-    assert _content(fetch("hf:acme/Tiny-GGUF:q8_0")) == [b"GGUF q8_0, 1", b"GGUF q8_0, 2"]
-
-
-def test_file_of_a_repository_can_be_named(fetch: Fetcher) -> None:
-    assert _content(fetch("hf:acme/Tiny-GGUF/tiny-q4_k_m.gguf")) == [b"GGUF q4_k_m"]
-
-
-def test_wrong_quantization_lists_those_there_are(fetch: Fetcher) -> None:
-    error = fetch("hf:acme/Tiny-GGUF:q5_0")["error"]
-
-    assert error == (
-        "hf:acme/Tiny-GGUF:q5_0: there is no such quantization. "
-        "Write hf:owner/repo:quantization with one of Q8_0, q4_0, q4_k_m."
-    )
-
-
-def test_missing_repository_is_named(fetch: Fetcher) -> None:
-    assert fetch("hf:acme/None:q4_0")["error"] == (
-        "hf:acme/None:q4_0: there is no repository acme/None. Check the spelling."
-    )
-
-
-def test_offline_without_the_model_says_so(fetch: Fetcher) -> None:
-    error = fetch("hf:acme/Tiny-GGUF:q4_0", HF_HUB_OFFLINE="1")["error"]
-
-    assert "it is not in the cache, and HF_HUB_OFFLINE is set" in str(error)

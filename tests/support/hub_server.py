@@ -7,28 +7,39 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote
 
 COMMIT = "a" * 40
 
 
 @dataclass
 class Hub:
-    """One repository's files, and what was asked for.
+    """A repository's files, those of others, and what was asked for.
 
     Attributes:
+        others: further repositories with their files; those with a GGUF file are found by search.
+        knows_ranges: else the whole file is sent, whatever is asked for.
         break_after: the next answers with content stop after so many bytes, each once; -1 is
             an answer that fails outright.
+        holds: what is sent of a file waits for this, after its first half.
     """
 
     repo: str
     files: dict[str, bytes]
     url: str = ""
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    knows_ranges: bool = True
+    holds: threading.Event | None = None
     break_after: list[int] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+
+    @property
+    def repositories(self) -> dict[str, dict[str, bytes]]:
+        return {self.repo: self.files, **self.others}
 
 
 @contextmanager
@@ -58,18 +69,36 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(f"{self.command} {self.path}")
 
     def _answer(self, *, with_body: bool) -> None:
-        path = self.path.partition("?")[0]
-        file = path.removeprefix(f"/{self.hub.repo}/resolve/main/")
-        if path == f"/api/models/{self.hub.repo}/tree/main":
-            self._send(200, json.dumps([_entry(*each) for each in self.hub.files.items()]).encode())
-        elif file in self.hub.files:
-            self._send_file(self.hub.files[file], with_body=with_body)
+        path, _, query = self.path.partition("?")
+        if path == "/api/models":
+            self._send(200, json.dumps(self._search(parse_qs(query))).encode())
+            return
+        repo = next((r for r in self.hub.repositories if f"/{r}/" in f"{path}/"), "")
+        files = self.hub.repositories.get(repo, {})
+        file = unquote(path).removeprefix(f"/{repo}/resolve/main/")
+        if repo and path == f"/api/models/{repo}/tree/main":
+            self._send(200, json.dumps([_entry(*each) for each in files.items()]).encode())
+        elif repo and path == f"/api/models/{repo}":
+            siblings = [{"rfilename": name} for name in files]
+            self._send(200, json.dumps({"id": repo, "siblings": siblings}).encode())
+        elif file in files:
+            self._send_file(files[file], with_body=with_body)
         else:
             self.send_response(404)
-            missing_repo = f"/{self.hub.repo}/" not in f"{path}/"
-            self.send_header("X-Error-Code", "RepoNotFound" if missing_repo else "EntryNotFound")
+            self.send_header("X-Error-Code", "EntryNotFound" if repo else "RepoNotFound")
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+    def _search(self, query: dict[str, list[str]]) -> list[dict[str, object]]:
+        """Find repositories as the hub does: by a text in their names, case aside."""
+        (text,), (limit,) = query["search"], query["limit"]
+        found = [
+            repo
+            for repo, files in self.hub.repositories.items()
+            if text.lower() in repo.lower()
+            and ("gguf" not in query.get("filter", []) or any(f.endswith(".gguf") for f in files))
+        ]
+        return [{"id": repo, "modelId": repo} for repo in found[: int(limit)]]
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -83,20 +112,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.break_after.pop(0)
             self._send(500, b"{}")
             return
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = self.headers.get("Range", "")
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked) if self.hub.knows_ranges else None
         start = int(wanted[1]) if wanted else 0
-        if wanted:
-            self.hub.ranges.append(self.headers["Range"])
+        stop = len(content)
+        if wanted and wanted[2]:
+            stop = min(stop, int(wanted[2]) + 1)
+        if asked:
+            self.hub.ranges.append(asked)
         self.send_response(206 if wanted else 200)
         if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+        self.send_header("Content-Length", str(stop - start))
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
         if with_body:
-            end = start + self.hub.break_after.pop(0) if self.hub.break_after else None
-            self.wfile.write(content[start:end])
+            if self.hub.break_after:
+                stop = min(stop, start + self.hub.break_after.pop(0))
+            half = (start + stop) // 2 if self.hub.holds else stop
+            self.wfile.write(content[start:half])
+            if self.hub.holds:
+                self.hub.holds.wait()
+                with suppress(OSError):  # whoever asked may have gone
+                    self.wfile.write(content[half:stop])
             self.close_connection = True
 
 

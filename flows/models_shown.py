@@ -1,0 +1,204 @@
+"""Models as a terminal shows them, and as JSON. Only shows; looks for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from flows.doctor.findings import size
+from flows.terminal import out
+from tasks.pool.description import Description
+from tasks.pool.inventory import Listed
+from tasks.pool.models import ModelFiles
+
+_LANGUAGES = 4  # in a column
+
+
+def print_models(named: Sequence[Listed], others: Sequence[Listed]) -> None:
+    """Print the models with names, and below them those that only lie here."""
+    _print(("name", "size", "context", "languages", "licence", "here"), map(_row, named))
+    if others:
+        rows = ((_called(each), size(each.n_bytes), each.place) for each in others)
+        _print(("also on this disk", "size", "where"), rows)
+    out.print("* the one to take of its size. To fetch one: lectern models pull NAME")
+
+
+def _print(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE)
+    for n, title in enumerate(titles):
+        table.add_column(title, no_wrap=n == 0)  # a name must be whole
+    for row in rows:
+        table.add_row(*map(escape, row))
+    out.print(table)
+
+
+def _row(model: Listed) -> tuple[str, ...]:
+    known = model.known
+    if known is None:
+        return (model.name, "", "", "", "", size(model.n_bytes))
+    return (
+        f"{model.name}{' *' if known.recommended else ''}",
+        known.size_class,
+        _tokens(known.n_ctx),
+        _languages(known.languages),
+        known.licence,
+        size(model.n_bytes) if model.is_here else "-",
+    )
+
+
+def _tokens(n: int) -> str:
+    """Return a context's length as people say it: 128K."""
+    if not n:
+        return ""
+    return f"{n // 1024}K" if n % 1024 == 0 else f"{n / 1000:.4g}k"
+
+
+def _languages(languages: Sequence[str]) -> str:
+    """Return the first languages, and how many more: "en, zh +27"."""
+    codes = [each for each in languages if " " not in each]
+    counts = re.findall(r"\d+", " ".join(each for each in languages if " " in each))
+    more = max(0, len(codes) - _LANGUAGES) + sum(map(int, counts))
+    unknown = not counts and len(codes) < len(languages)  # "and others"
+    return ", ".join(codes[:_LANGUAGES]) + (f" +{more}" if more else " +" if unknown else "")
+
+
+def _called(model: Listed) -> str:
+    return f"+{model.name} (an adapter)" if model.is_adapter else model.name
+
+
+def as_dict(model: Listed) -> dict[str, Any]:
+    """Return what `lectern models list --json` writes of a model."""
+    fields: dict[str, Any] = {
+        "name": model.name,
+        "place": model.place,
+        "here": model.is_here,
+        "is_adapter": model.is_adapter,
+        "bytes": model.n_bytes,
+        "paths": list(map(str, model.paths)),
+    }
+    if known := model.known:
+        fields |= known.model_dump(
+            mode="json", include={"size_class", "recommended", "parameters", "n_ctx", "languages",
+                                  "licence", "quantizations", "note"}
+        )  # fmt: skip
+        fields["source"] = known.source or known.file
+    return fields
+
+
+def lies(files: ModelFiles) -> Iterator[str]:
+    """Yield where a model's files are."""
+    total = sum(part.stat().st_size for part in files.parts)
+    parts = f" in {len(files.parts)} parts" if len(files.parts) > 1 else ""
+    yield f"{files.name}: {size(total)}{parts}, {files.parts[0]}"
+    for adapter in files.adapters:
+        yield f"adapter: {size(adapter.path.stat().st_size)}, {adapter.path}"
+
+
+def print_description(model: Description, *, prompt: bool) -> None:
+    """Print what there is to know, a line each, and perhaps the sample prompt."""
+    lines = [(name, text) for name, text in _lines(model) if text]
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        out.print(f"{name:{width}}  {escape(text)}")
+    if prompt and model.form:
+        out.print(f"\nA sample prompt:\n{escape(model.prompt)}")
+
+
+def _lines(model: Description) -> Iterator[tuple[str, str]]:
+    files, known, vocabulary, facts = model.files, model.known, model.vocabulary, model.facts
+    where = "on the hub; its header alone was fetched" if files.header_only else str(files.parts[0])
+    parts = f", {len(files.parts)} parts" if len(files.parts) > 1 else ""
+    yield "model", f"{files.name}{f' ({facts.name})' if facts and facts.name else ''}"
+    yield "file", f"{size(model.n_bytes)}{parts}, {where}"
+    if model.load_problem:
+        yield "can't be loaded", model.load_problem.problem
+    yield "architecture", vocabulary.architecture
+    if facts:
+        yield "parameters", f"{facts.n_params:,}"
+    yield "quantization", _quantization(model)
+    if facts:
+        heads = f"{facts.n_head} heads, {facts.n_head_kv} of keys and values"
+        yield "layers", f"{facts.n_layer} of {facts.n_embd}, {heads}"
+    yield "context", _context(model)
+    exact = "tiktoken counts exactly" if vocabulary.tiktoken_exact else "llama.cpp counts"
+    kind = f"{vocabulary.kind} {vocabulary.pre}".strip()
+    yield "vocabulary", f"{len(vocabulary.tokens):,} tokens, {kind}; {exact}"
+    yield "chat format", _chat_format(model)
+    yield "answers end with", ", ".join(map(repr, model.ends))
+    for path, scale, sha256 in model.adapters:
+        yield "adapter", f"{path}, scale {scale:g}, {sha256}"
+    if known:
+        yield "languages", ", ".join(known.languages)
+        yield "licence", known.licence
+        yield "note", known.note
+    yield "identity", model.identity
+
+
+def _quantization(model: Description) -> str:
+    if not model.facts or not model.facts.n_params:
+        return model.vocabulary.quantization
+    bits = 8 * model.facts.n_bytes / model.facts.n_params
+    return f"{model.vocabulary.quantization}, {bits:.1f} bits a parameter"
+
+
+def _context(model: Description) -> str:
+    """Return the tokens it was trained on, and how its positions are scaled."""
+    vocabulary, facts = model.vocabulary, model.facts
+    text = f"{vocabulary.n_ctx_train:,} tokens" if vocabulary.n_ctx_train else "not told"
+    if vocabulary.rope_type:
+        text += f", positions scaled by the file ({vocabulary.rope_type} {vocabulary.rope_factor:g}"
+        text += (
+            f", trained on {vocabulary.rope_n_ctx_orig:,})" if vocabulary.rope_n_ctx_orig else ")"
+        )
+    if model.n_ctx_max != vocabulary.n_ctx_train:
+        text += f", {model.n_ctx_max:,} as it is used"
+    return f"{text}; rope base {facts.rope_freq_base:,.0f}" if facts else text
+
+
+def _chat_format(model: Description) -> str:
+    if problem := model.form_problem:
+        return f"none: {problem.problem}. {problem.remedy}"
+    if model.form and model.form.family:
+        return f"that of its family, {model.form.family}"
+    return "its own template"
+
+
+def description_as_dict(model: Description) -> dict[str, Any]:
+    """Return what `lectern models inspect --json` writes."""
+    files, vocabulary = model.files, model.vocabulary
+    return {
+        "name": files.name,
+        "identity": model.identity,
+        "header_only": files.header_only,
+        "paths": [] if files.header_only else list(map(str, files.parts)),
+        "bytes": model.n_bytes,
+        "quantization": vocabulary.quantization,
+        "load_problem": model.load_problem.problem if model.load_problem else "",
+        "shape": asdict(model.facts) if model.facts else None,
+        "n_ctx_train": vocabulary.n_ctx_train,
+        "n_ctx_max": model.n_ctx_max,
+        "vocabulary": {
+            "kind": vocabulary.kind, "pre": vocabulary.pre, "tokens": len(vocabulary.tokens),
+            "tiktoken_exact": vocabulary.tiktoken_exact,
+        },
+        "chat": {
+            "own_template": bool(model.form and not model.form.family),
+            "family": model.form.family if model.form else "",
+            "problem": model.form_problem.problem if model.form_problem else "",
+            "ends": model.ends,
+            "sample_prompt": model.prompt,
+        },
+        "adapters": [
+            {"path": path, "scale": scale, "sha256": sha256}
+            for path, scale, sha256 in model.adapters
+        ],
+        "languages": model.known.languages if model.known else (),
+        "licence": model.known.licence if model.known else "",
+        "note": model.known.note if model.known else "",
+    }  # fmt: skip

@@ -1,0 +1,209 @@
+"""`lectern models`, as a user runs it: what there is, fetching, and what is in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+from support.command import Lectern
+from support.crashing import wait_until
+from support.gguf_header import Header, text
+from support.hub_server import Hub, serve_hub
+from typer.testing import CliRunner
+
+from flows.cli import app
+from flows.cli.completion import model_names
+from flows.doctor import models as doctor
+from flows.doctor.findings import Mark
+from tasks.settings import PROJECT_ROOT, Settings, settings
+
+TOML = """
+[mine]
+file = "mine.gguf"
+size_class = "1B"
+recommended = true
+n_ctx = 32768
+languages = ["en", "zh", "and 27 others"]
+licence = "Apache-2.0"
+
+[far]
+source = "hf:acme/Tiny-GGUF:q4_0"
+"""
+REPOSITORY = "models--acme--Tiny-GGUF"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of models, which the settings of the test name; no other places have any."""
+    (folder := tmp_path / "models").mkdir()
+    (folder / "models.toml").write_text(TOML)
+    shutil.copy(tiny_model, folder / "mine.gguf")
+    for variable, value in (("LECTERN_MODELS", folder), ("LECTERN_HOME", tmp_path / "home"),
+                            ("HF_HOME", tmp_path / "hf"), ("OLLAMA_MODELS", tmp_path / "ollama"),
+                            ("COLUMNS", 120)):  # fmt: skip
+        monkeypatch.setenv(variable, str(value))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    settings.cache_clear()
+    yield folder
+    settings.cache_clear()
+
+
+def run(*arguments: str) -> str:
+    """Run `lectern models …` in this process; return what it prints."""
+    done = CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+@pytest.fixture
+def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    files = {"tiny-q4_0.gguf": tiny_model.read_bytes(), "tiny-q8_0.gguf": bytes(6 << 20)}
+    with serve_hub(Hub("acme/Tiny-GGUF", files)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
+
+
+def test_list_has_what_has_a_name_and_what_lies_here(folder: Path, tmp_path: Path) -> None:
+    adapter = Header({b"general.type": text("adapter")}, ()).encode()
+    (folder / "law.gguf").write_bytes(adapter)
+    for n in (1, 2):
+        (folder / f"big-0000{n}-of-00002.gguf").write_bytes(b"GGUF")
+    snapshot = tmp_path / "hf" / "hub" / REPOSITORY / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot / "tiny-q8_0.gguf").write_bytes(b"GGUF")
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
+
+    told = run("list")
+    lines = map(json.loads, run("list", "--json").splitlines())
+    listed: dict[str, dict[str, Any]] = {each["name"]: each for each in lines}
+
+    big, law = (os.path.relpath(folder / name) for name in ("big-00001-of-00002.gguf", "law.gguf"))
+    names = ["mine", "far", *(str(folder / Path(each).name) for each in (big, law)),
+             "hf:acme/Tiny-GGUF:Q8_0"]  # fmt: skip
+    assert list(listed) == names
+    assert [each["here"] for each in listed.values()] == [True, False, True, True, True]
+    assert [each["is_adapter"] for each in listed.values()] == [False, False, False, True, False]
+    assert (listed["mine"]["n_ctx"], listed["far"]["source"]) == (32768, "hf:acme/Tiny-GGUF:q4_0")
+    assert len(listed[names[2]]["paths"]) == 2
+    for row in ("mine *   1B     32K       en, zh +27   Apache-2.0", "hf:acme/Tiny-GGUF:Q8_0"):
+        assert row in told
+
+
+def test_pull_fetches_and_says_where_it_lies(
+    folder: Path, hub: Hub, tmp_path: Path, lectern: Lectern
+) -> None:
+    done = lectern("models", "pull", "far")
+
+    path = Path(done.stdout.strip().partition(", ")[2])
+    assert (done.returncode, done.stdout.partition(":")[0]) == (0, "far")
+    assert path.is_relative_to(tmp_path / "hf")
+    assert path.read_bytes() == hub.files["tiny-q4_0.gguf"]
+
+
+def test_pull_of_what_is_not_there_fails_in_one_line(folder: Path, lectern: Lectern) -> None:
+    done = lectern("models", "pull", "Mine")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("lectern: Mine: there is no such model. Did you mean mine? ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_stopped_pull_keeps_what_came(folder: Path, hub: Hub, tmp_path: Path) -> None:
+    hub.holds = threading.Event()
+    blobs = tmp_path / "hf" / "hub" / REPOSITORY / "blobs"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "models", "pull", "far:q8_0"], cwd=PROJECT_ROOT,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: any(part.stat().st_size for part in blobs.glob("*.part")), 60)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        hub.holds.set()
+        process.kill()
+        process.wait()
+
+    assert (process.returncode, said) == (130, "Stopped. The same command goes on from here.\n")
+    assert any(part.stat().st_size for part in blobs.glob("*.part"))
+
+
+def test_inspect_reads_the_header_alone_of_what_is_not_here(
+    folder: Path, hub: Hub, tmp_path: Path, lectern: Lectern
+) -> None:
+    """And tells of it what it tells of the file itself."""
+    far = json.loads(lectern("models", "inspect", "far", "--json").stdout)
+    mine = json.loads(run("inspect", "mine", "--json"))
+
+    differing = {key for key in mine if mine[key] != far[key]}
+    assert differing == {"name", "header_only", "paths", "languages", "licence"}
+    assert (far["header_only"], far["paths"]) == (True, [])
+    assert far["shape"]["n_layer"] == 2
+    assert far["chat"]["own_template"]
+    assert far["chat"]["ends"] == ["<|endoftext|>", "<|im_end|>"]
+    assert not list((tmp_path / "hf").rglob("*.gguf"))
+
+
+def test_inspect_shows_a_sample_prompt(folder: Path) -> None:
+    said = run("inspect", "mine", "--prompt")
+
+    assert "layers            2 of 64, 4 heads" in said
+    assert "vocabulary        259 tokens, bpe gpt-2; tiktoken counts exactly" in said
+    assert "<|im_start|>user\n你好，世界！<|im_end|>\n<|im_start|>assistant" in said
+
+
+def test_inspect_says_why_a_model_is_none_for_chat(folder: Path, tiny_model: Path) -> None:
+    base = Header.read(tiny_model).with_values(tokenizer__chat_template=None)
+    (folder / "base.gguf").write_bytes(base.encode())
+
+    said = run("inspect", str(folder / "base.gguf"))
+
+    assert "chat format       none: it carries no chat template: it is a base model" in said
+
+
+def test_inspect_says_what_keeps_a_model_from_being_loaded(folder: Path, tiny_model: Path) -> None:
+    """Such as tensors of another architecture, while its vocabulary is fine."""
+    whole = Header.read(tiny_model)
+    (folder / "cut.gguf").write_bytes(replace(whole, tensors=whole.tensors[:-1]).encode())
+
+    said = run("inspect", str(folder / "cut.gguf"))
+
+    assert "can't be loaded   llama.cpp can't load it (" in said
+    assert "vocabulary        259 tokens" in said
+
+
+def test_shell_is_offered_names_and_files(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (folder / "notes.txt").touch()
+
+    assert model_names("m") == ["mine", "models/"]
+    assert model_names("models/m") == ["models/mine.gguf"]
+    assert model_names(f"{folder}/mi") == [f"{folder}/mine.gguf"]
+
+
+def test_doctor_knows_adapters_and_what_is_yet_to_be_fetched(folder: Path) -> None:
+    adapted = Settings(model=f"mine+{folder / 'law.gguf'}", models=folder)
+
+    (missing,) = doctor.default_model(adapted)
+    assert (missing.mark, "there is no adapter" in missing.found) == (Mark.failed, True)
+
+    (folder / "law.gguf").write_bytes(b"GGUF")
+    (there,) = doctor.default_model(adapted)
+    assert there.mark is not Mark.failed
+
+    (later,) = doctor.default_model(adapted.model_copy(update={"model": "far"}))
+    assert "hf:acme/Tiny-GGUF:q4_0 is fetched from the hub when" in later.found
