@@ -8,7 +8,18 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+# How families open and close their reasoning, as their chat templates have it: most; Command A
+# and R7B; Magistral and Ministral; Seed-OSS; MiniMax M3; Hunyuan; Gemma 4; gpt-oss.
+REASONING_MARKS = (
+    ("<think>", "</think>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("[THINK]", "[/THINK]"),
+    ("<seed:think>", "</seed:think>"),
+    ("<mm:think>", "</mm:think>"),
+    ("<think:opensource>", "</think:opensource>"),
+    ("<|channel>", "<channel|>"),
+    ("<|channel|>analysis", "<|channel|>final<|message|>"),
+)
 
 
 class StopText:
@@ -60,10 +71,11 @@ def overlap(text: str, start: str) -> int:
 
 
 class ReasoningFilter:
-    """Leave out a leading <think>…</think> of text that comes in parts."""
+    """Leave out leading reasoning, <think>…</think> and its like, of text that comes in parts."""
 
     def __init__(self) -> None:
         self._held = ""
+        self._close = ""
         self._state = "start"  # then "thinking" or "blank", then "answer"
 
     def push(self, text: str) -> str:
@@ -73,13 +85,14 @@ class ReasoningFilter:
         self._held += text
         if self._state == "start":
             head = self._held.lstrip()
-            if head.startswith(THINK_OPEN):
+            self._close = next((c for o, c in REASONING_MARKS if head.startswith(o)), "")
+            if self._close:
                 self._state = "thinking"
-            elif not THINK_OPEN.startswith(head):
+            elif not any(opening.startswith(head) for opening, _ in REASONING_MARKS):
                 return self._answer(self._held)
-        if self._state == "thinking" and THINK_CLOSE in self._held:
+        if self._state == "thinking" and self._close in self._held:
             self._state = "blank"
-            self._held = self._held.split(THINK_CLOSE, 1)[1]
+            self._held = self._held.split(self._close, 1)[1]
         if self._state == "blank" and self._held.strip():
             return self._answer(self._held.lstrip())
         return ""
@@ -96,11 +109,13 @@ class ReasoningFilter:
 def strip_reasoning(text: str) -> str:
     """Return a whole answer without its reasoning.
 
-    That is a leading <think>…</think>; one that never closes is all reasoning; and where the
-    template itself opened it, everything up to a </think> that was not opened.
+    That is leading reasoning between its marks; reasoning that never closes, which is all of the
+    text; and where the template itself opened it, everything up to a closing mark that was not
+    opened.
     """
-    opened, closed = text.find(THINK_OPEN), text.find(THINK_CLOSE)
-    if closed >= 0 and not 0 <= opened < closed:
-        return text[closed + len(THINK_CLOSE) :].lstrip()
+    for opening, closing in REASONING_MARKS:
+        opened, closed = text.find(opening), text.find(closing)
+        if closed >= 0 and not 0 <= opened < closed:
+            return text[closed + len(closing) :].lstrip()
     reasoning = ReasoningFilter()
     return reasoning.push(text) + reasoning.flush()

@@ -44,6 +44,7 @@ TODAY = datetime(2024, 7, 26)
 TOO_MUCH = "its chat template comes to no end, or needs more memory than it may have"
 
 PROBE = (Message("system", "lectern-probe-system"), Message("user", "lectern-probe-user"))
+_ANSWER, _NEXT = Message("assistant", "lectern-probe-answer"), Message("user", "lectern-probe-next")
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,19 @@ class ChatTemplate:
         clean = [replace(m, content=self.neutralise(m.content)) for m in messages]
         return self._render(clean, self._way)
 
+    def between(self) -> str:
+        """Return what stands between an answer and the next question; "" if it takes no second.
+
+        How a template ends a turn, the model ends its answer.
+        """
+        try:
+            text = self._render((*PROBE, _ANSWER, _NEXT), self._way)
+        except ModelError:
+            return ""
+        _, _, rest = text.partition(_ANSWER.content)
+        between, found, _ = rest.partition(_NEXT.content)
+        return between if found else ""
+
     @cached_property
     def _way(self) -> _Way:
         """The first way in which the template takes a system message and shows it."""
@@ -238,6 +252,8 @@ def _close_reasoning(prompt: str) -> str:
     """Close a reasoning block that the template opens for the answer, whatever it was told."""
     if prompt.endswith("<|START_THINKING|>"):
         return f"{prompt}<|END_THINKING|>"
+    if prompt.endswith("<|end|><|start|>assistant"):  # gpt-oss: as it shows earlier answers
+        return f"{prompt}<|channel|>final<|message|>"
     opened = re.search(r"<([\w:]*think[\w:]*)>\s*\Z", prompt)
     return f"{prompt.rstrip()}\n\n</{opened[1]}>\n\n" if opened else prompt
 

@@ -64,25 +64,28 @@ class Tokenizer(Protocol):
         ...
 
 
-def make_tokenizer(vocabulary: Vocabulary, path: Path) -> Tokenizer:
-    """Return the fastest tokenizer that is exact for a vocabulary (of the model at path)."""
-    llama = LlamaTokenizer(path)
+def make_tokenizer(
+    vocabulary: Vocabulary, path: Path, marks: Mapping[str, int] | None = None
+) -> Tokenizer:
+    """Return the fastest tokenizer that is exact for a vocabulary (of the model at path).
+
+    Args:
+        marks: as MarkTokenizer has them.
+    """
+    tokenizer: Tokenizer = LlamaTokenizer(path)
     if vocabulary.tiktoken_exact:
-        return BpeTokenizer(vocabulary, llama)
-    return llama
+        tokenizer = BpeTokenizer(vocabulary, tokenizer)
+    return MarkTokenizer(tokenizer, marks) if marks else tokenizer
 
 
 def is_expressible(vocabulary: Vocabulary) -> bool:
     """Tell whether BpeTokenizer can be built; whether it is equal remains to be checked."""
     if vocabulary.kind != "bpe" or vocabulary.pre not in PATTERNS:
         return False
-    strips = any(bits & STRIPS for bits in vocabulary.attributes.values())
-    ranks = _ranks(vocabulary)
-    return (
-        not strips
-        and not _overlap(vocabulary.special)
-        and all(bytes([byte]) in ranks for byte in range(256))
-    )
+    odd = vocabulary.attributes
+    strips = any(bits & STRIPS for bits in odd.values())
+    normal = {text for token, text in enumerate(vocabulary.tokens) if _is_normal(odd, token)}
+    return not strips and not _overlap(vocabulary.special) and normal >= _byte_alphabet().keys()
 
 
 class BpeTokenizer:
@@ -114,6 +117,30 @@ class BpeTokenizer:
                 ids.append(self._ids[fragment])
             else:
                 ids += self._encoding.encode_ordinary(fragment)
+        return ids
+
+
+class MarkTokenizer:
+    """Finds the marks of a chat that its vocabulary takes for ordinary text.
+
+    Baichuan's are such: llama.cpp would cut `<reserved_106>` into pieces.
+
+    Args:
+        tokenizer: takes what stands between them.
+        marks: literals and their tokens, found where special tokens are.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, marks: Mapping[str, int]) -> None:
+        self._tokenizer = tokenizer
+        self._marks = marks
+        self._pattern = _any_of(marks)
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        if not special:
+            return self._tokenizer.encode(text, special=False)
+        ids: list[int] = []
+        for fragment, is_mark in _fragments(self._pattern, text):
+            ids += [self._marks[fragment]] if is_mark else self._tokenizer.encode(fragment)
         return ids
 
 
@@ -161,12 +188,16 @@ def _byte_alphabet() -> dict[str, int]:
 def _ranks(vocabulary: Vocabulary) -> dict[bytes, int]:
     """Return the ordinary tokens; one outside the byte alphabet can't come out of a text."""
     odd = vocabulary.attributes
-    alphabet = _byte_alphabet().keys()
+    alphabet = set(_byte_alphabet())
     return {
         token_bytes(text): token
         for token, text in enumerate(vocabulary.tokens)
-        if odd.get(token, NORMAL) == NORMAL and alphabet >= set(text)
+        if _is_normal(odd, token) and alphabet.issuperset(text)
     }
+
+
+def _is_normal(odd: Mapping[int, int], token: int) -> bool:
+    return odd.get(token, NORMAL) == NORMAL
 
 
 def _any_of(literals: Iterable[str]) -> re.Pattern[str] | None:

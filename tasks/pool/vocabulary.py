@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,7 @@ from tasks.errors import ModelError
 from tasks.files import write_private
 from tasks.settings import PROJECT_ROOT
 
-FORMAT = 2  # of the cache file; raise it when Vocabulary or the child's checks change
+FORMAT = 4  # of the cache file; raise it when Vocabulary or the child's checks change
 READ_SECONDS = 180.0  # a busy machine may need a minute; the child bounds its own CPU time
 
 # llama.h, enum llama_token_attr
@@ -44,6 +44,13 @@ class Vocabulary:
         bos, eos: -1 where there is none.
         add_bos: llama.cpp puts a BOS before every text.
         template: the chat template; "" where there is none.
+        architecture: `general.architecture`; "" where the file does not tell.
+        names: what its makers call it: `general.name`, basename, finetune; those that are there.
+        rope_type: `rope.scaling.type` ("linear", "yarn", …); "" where positions are as trained.
+        rope_factor: `rope.scaling.factor`; 0 where there is none.
+        rope_n_ctx_orig: tokens it was trained for before its positions were scaled; 0: not told.
+        eog: tokens that end an answer, as far as llama.cpp knows.
+        between: what its template writes between an answer and the next question.
         template_problem: what went wrong when the child tried the template; "" if nothing.
         tiktoken_exact: tiktoken gave the same ids as llama.cpp wherever the child compared.
     """
@@ -58,6 +65,13 @@ class Vocabulary:
     eos: int
     add_bos: bool
     template: str
+    architecture: str = ""
+    names: Sequence[str] = ()
+    rope_type: str = ""
+    rope_factor: float = 0.0
+    rope_n_ctx_orig: int = 0
+    eog: Sequence[int] = ()
+    between: str = ""
     template_problem: str = ""
     tiktoken_exact: bool = False
 
@@ -108,7 +122,9 @@ def load_vocabulary(path: Path, identity: str, home: Path, model: str) -> Vocabu
 
 def save(vocabulary: Vocabulary, path: Path) -> None:
     """Write what load_vocabulary reads."""
-    path.write_text(json.dumps(asdict(vocabulary)), encoding="ascii")
+    # Not asdict: it copies every token.
+    values = {each.name: getattr(vocabulary, each.name) for each in fields(vocabulary)}
+    path.write_text(json.dumps(values), encoding="ascii")
 
 
 def child_environment() -> Mapping[str, str]:
@@ -123,9 +139,9 @@ def child_environment() -> Mapping[str, str]:
 
 
 def _load(cache: Path) -> Vocabulary:
-    fields: dict[str, Any] = json.loads(cache.read_bytes())
-    attributes = {int(token): bits for token, bits in fields.pop("attributes").items()}
-    return Vocabulary(attributes=attributes, **fields)
+    values: dict[str, Any] = json.loads(cache.read_bytes())
+    attributes = {int(token): bits for token, bits in values.pop("attributes").items()}
+    return Vocabulary(attributes=attributes, **values)
 
 
 def _refuse_other_formats(path: Path, model: str) -> None:

@@ -17,6 +17,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
+from math import isfinite
 from pathlib import Path
 
 import llama_cpp
@@ -31,6 +32,7 @@ from tasks.pool.vocabulary import NORMAL, Vocabulary, save
 
 GIB = 1024**3
 CPU_SECONDS = 50
+NAME_KEYS = ("name", "basename", "finetune")
 KINDS = {1: "spm", 2: "bpe", 3: "wpm", 4: "ugm", 5: "rwkv", 6: "plamo2"}
 # llama.h, enum llama_ftype, in users' names.
 FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
@@ -96,7 +98,7 @@ class Model:
         template = llama_cpp.llama_model_chat_template(self._model, None)
         return Vocabulary(
             quantization=_quantization(self._meta("general.file_type")),
-            n_ctx_train=int(self._meta(f"{architecture}.context_length") or 0),
+            n_ctx_train=int(self._number(f"{architecture}.context_length")),
             kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
             pre=self._meta("tokenizer.ggml.pre"),
             tokens=[text.decode(errors="surrogateescape") for text in texts],
@@ -105,7 +107,28 @@ class Model:
             eos=llama_cpp.llama_vocab_eos(vocab),
             add_bos=llama_cpp.llama_vocab_get_add_bos(vocab),
             template=template.decode(errors="replace") if template else "",
+            architecture=architecture,
+            names=[name for key in NAME_KEYS if (name := self._meta(f"general.{key}"))],
+            rope_type=self._rope_type(architecture),
+            rope_factor=self._number(f"{architecture}.rope.scaling.factor"),
+            rope_n_ctx_orig=int(
+                self._number(f"{architecture}.rope.scaling.original_context_length")
+            ),
+            eog=[i for i in range(n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, i)],
         )
+
+    def _rope_type(self, architecture: str) -> str:
+        kind = self._meta(f"{architecture}.rope.scaling.type")
+        return "" if kind == "none" else kind
+
+    def _number(self, key: str) -> float:
+        """Return a value of the header, or 0 where there is none."""
+        text = self._meta(key)
+        try:
+            value = float(text or 0)
+        except ValueError as error:
+            raise ModelError("", f"its {key} is no number ({text[:40]})") from error
+        return value if isfinite(value) else 0.0
 
     def _meta(self, key: str) -> str:
         """Return a value of the header as text, or ""."""
@@ -138,10 +161,12 @@ def _read(model: Model, out: Path) -> None:
     vocabulary = model.vocabulary()
     if not model.encode(PROBE[0].content):
         raise ModelError("", "its vocabulary has no tokens for plain text")
+    problem, between = _try_template(vocabulary)
     save(
         replace(
             vocabulary,
-            template_problem=_try_template(vocabulary),
+            template_problem=problem,
+            between=between,
             tiktoken_exact=is_expressible(vocabulary)
             and _merges_follow_ids(model.header, vocabulary)
             and _agree(BpeTokenizer(vocabulary, model), model, vocabulary),
@@ -170,17 +195,21 @@ def _limit(path: Path, *, seconds: int | None) -> None:
         lower(resource.RLIMIT_CPU, seconds)
 
 
-def _try_template(vocabulary: Vocabulary) -> str:
-    """Render the chat template once under this process's limits; return what went wrong."""
+def _try_template(vocabulary: Vocabulary) -> tuple[str, str]:
+    """Render the chat template under this process's limits.
+
+    Returns what went wrong, and what stands between an answer and the next question.
+    """
     if not vocabulary.template:
-        return ""
+        return "", ""
     bos, eos = vocabulary.text(vocabulary.bos), vocabulary.text(vocabulary.eos)
     try:
         with bounded(TEMPLATE_SECONDS):
-            ChatTemplate(JinjaRenderer(vocabulary.template, bos, eos)).render(PROBE)
+            template = ChatTemplate(JinjaRenderer(vocabulary.template, bos, eos))
+            template.render(PROBE)
+            return "", template.between()
     except ModelError as error:
-        return error.problem
-    return ""
+        return error.problem, ""
 
 
 def _merges_follow_ids(header: GgufHeader, vocabulary: Vocabulary) -> bool:

@@ -63,6 +63,12 @@ REASONING = [
     ("<thin ice", "<thin ice"),
     ("<", "<"),
     ("Answer with <think>x</think>", "Answer with <think>x</think>"),
+    ("<|START_THINKING|>hm<|END_THINKING|>Answer.", "Answer."),
+    ("[THINK]hm[/THINK]Answer.", "Answer."),
+    ("<|channel>thought\nhm<channel|>Answer.", "Answer."),
+    ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>A", "A"),
+    ("[1] An answer in brackets", "[1] An answer in brackets"),
+    ("<|user", "<|user"),
 ]
 
 

@@ -16,7 +16,7 @@ _STRING, _ARRAY = 8, 9
 def write_vocabulary(source: Path, target: Path, **texts: str) -> Path:
     """Write source's header to target with values replaced; "__" in a key stands for a dot."""
     changed = {key.replace("__", ".").encode(): text.encode() for key, text in texts.items()}
-    values = {key: raw for key, raw in _values(source.read_bytes()) if key not in changed}
+    values = {key: raw for key, raw in read_values(source.read_bytes()) if key not in changed}
     values |= {key: struct.pack("<I", _STRING) + _text(text) for key, text in changed.items()}
     head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(values))
     target.write_bytes(head + b"".join(_text(key) + raw for key, raw in values.items()))
@@ -27,7 +27,7 @@ def _text(text: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def _values(data: bytes) -> list[tuple[bytes, bytes]]:
+def read_values(data: bytes) -> list[tuple[bytes, bytes]]:
     """Return each key with its raw value, the type's number included."""
     found, at = [], 24
     for _ in range(struct.unpack_from("<Q", data, 16)[0]):
