@@ -1,8 +1,8 @@
 """Whether a model fits into this machine's memory, before it is loaded.
 
-Owns reading what llama.cpp says it would allocate, what is free here, and what to lower. Does
-not load anything. A model that does not fit is not refused by the system but swaps for hours, or
-is killed, and may take other programs along.
+Owns reading what llama.cpp says it would allocate, what of it is in RAM and what on GPUs, what is
+free here, and what to lower. Does not load anything. A model that does not fit is not refused by
+the system but swaps for hours, or is killed, and may take other programs along.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ from __future__ import annotations
 import re
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import psutil
 
 from tasks.errors import ModelError
 from tasks.pool.cgroups import memory_groups
+from tasks.pool.gpus import Gpu, Layers, Offload, Part, offload, parts_on
 from tasks.pool.protocol import WorkerConfig
 
 MIB, GIB = 2**20, 2**30
+_MORE = "`lectern models fit` tells what would fit"
 _LEAST_N_CTX = 2048  # in which a chunk and its answer have room
 # As llama.cpp words it: the caches by their totals, the others by their buffers.
 _CACHE = re.compile(r"^\w+: size = +([\d.]+) MiB")
 _BUFFER = re.compile(r"^\w+: .*(?:compute|output|RS) buffer size = +([\d.]+) MiB")
+_QUANTIZED = re.compile(r"^\w+: quant size += +([\d.]+) MiB")
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,17 @@ class Need:
         weights: all tensors.
         cache: of all sequences together; it grows with n_ctx and with n_seq_max.
         compute: buffers for a batch.
+        gpus: what is on GPUs, beside all this, which then is what is not.
+        offload: how it came there.
+        most: layers that would fit there.
     """
 
     weights: int
     cache: int
     compute: int
+    gpus: tuple[Part, ...] = ()
+    offload: Offload | None = None
+    most: int = 0
 
     @property
     def buffers(self) -> int:
@@ -47,13 +56,60 @@ class Need:
 
     @property
     def total(self) -> int:
+        """What is in RAM."""
         return self.weights + self.buffers
+
+    @property
+    def everywhere(self) -> Need:
+        """The same as if there were no GPUs."""
+        return Need(
+            self.weights + sum(part.weights for part in self.gpus),
+            self.cache + sum(part.cache for part in self.gpus),
+            self.compute + sum(part.compute for part in self.gpus),
+        )
 
 
 def need_in(lines: Iterable[str], weights: int) -> Need:
     """Return the need, of which all but the weights stands in llama.cpp's log."""
     kept = list(lines)
     return Need(weights, _sum(_CACHE, kept), _sum(_BUFFER, kept))
+
+
+def quantized_size(lines: Iterable[str]) -> int:
+    """Return what llama.cpp's log says of a dry run of its quantizing."""
+    return _sum(_QUANTIZED, lines)
+
+
+def compute_on(lines: Iterable[str], name: str) -> int:
+    """Return what llama.cpp's log says of a device's buffers for a batch."""
+    return _sum(
+        re.compile(rf"^\w+: +{re.escape(name)} +compute buffer size = +([\d.]+) MiB"), lines
+    )
+
+
+def place(whole: Need, layers: Layers, gpus: Sequence[Gpu], config: WorkerConfig) -> Need:
+    """Return what a model takes in RAM and on GPUs: as the user has set it, else as is best.
+
+    Args:
+        whole: where it lies on GPUs altogether.
+    """
+    split = tuple(config.tensor_split[gpu.number] for gpu in gpus) if config.tensor_split else ()
+    best = offload(layers, gpus, split if any(split) else ())
+    n, n_units = config.n_gpu_layers, layers.n_units
+    chosen = best if n < 0 else Offload(min(n, n_units), split, max(0, n_units - n))
+    parts = parts_on(layers, chosen, gpus)
+    gone = sum(part.weights for part in parts)
+    if layers.is_copy and chosen.n_gpu_layers:
+        gone -= layers.output
+    return Need(
+        weights=whole.weights - gone,
+        cache=whole.cache - sum(part.cache for part in parts),
+        # What is left to the CPU needs its own.
+        compute=whole.compute - sum(layers.compute) + (max(layers.compute) if chosen.left else 0),
+        gpus=tuple(parts),
+        offload=chosen,
+        most=best.n_gpu_layers,
+    )
 
 
 def _sum(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
@@ -67,6 +123,13 @@ def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> No
     Raises:
         ModelError: it does not fit; the remedy is the smallest change after which it does.
     """
+    for part in need.gpus:
+        if part.total > part.gpu.free:
+            fewer = (
+                f"Set LECTERN_POOL_N_GPU_LAYERS={need.most}, or leave it out: then as many layers "
+                "go there as fit"
+            )
+            raise ModelError(model, _too_much(part), f"{fewer}; {_MORE}")
     free = free_memory()
     if need.total <= free:
         return
@@ -75,7 +138,15 @@ def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> No
         f"{_gib(need.cache)} for {config.n_seq_max} sequences of {config.n_ctx:,} tokens, "
         f"{_gib(need.compute)} to compute), and {_gib(free)} are free"
     )
-    raise ModelError(model, problem, remedy(need, config, free))
+    raise ModelError(model, problem, f"{remedy(need, config, free)}; {_MORE}")
+
+
+def _too_much(part: Part) -> str:
+    return (
+        f"it needs {_gib(part.total)} on {part.gpu.name} ({_gib(part.weights)} for its weights, "
+        f"{_gib(part.cache)} for sequences, {_gib(part.compute)} to compute), and "
+        f"{_gib(part.gpu.free)} are free there"
+    )
 
 
 def remedy(need: Need, config: WorkerConfig, free: int) -> str:

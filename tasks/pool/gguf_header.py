@@ -24,6 +24,9 @@ def _bind() -> None:
         ("gguf_get_val_str", ctypes.c_char_p, handle, key),
         ("gguf_get_arr_n", n, handle, key),
         ("gguf_get_arr_str", ctypes.c_char_p, handle, key, n),
+        ("gguf_get_n_tensors", key, handle),
+        ("gguf_get_tensor_name", ctypes.c_char_p, handle, key),
+        ("gguf_get_tensor_size", n, handle, key),
     ):
         function = getattr(libggml, name)
         function.restype, function.argtypes = result, arguments
@@ -52,6 +55,15 @@ class GgufHeader:
         n = libggml.gguf_get_arr_n(self._handle, found) if found >= 0 else 0
         values = (libggml.gguf_get_arr_str(self._handle, found, i) for i in range(n))
         return [value.decode(errors="surrogateescape") for value in values]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of each tensor in this file, by its name."""
+        n = libggml.gguf_get_n_tensors(self._handle) if self._handle else 0
+        names = (libggml.gguf_get_tensor_name(self._handle, i) for i in range(n))
+        return {
+            name.decode(errors="replace"): int(libggml.gguf_get_tensor_size(self._handle, i))
+            for i, name in enumerate(names)
+        }
 
     def _find(self, key: str) -> int:
         return int(libggml.gguf_find_key(self._handle, key.encode())) if self._handle else -1

@@ -1,10 +1,12 @@
-"""From a GGUF file to a model and a context, or to a reason why not.
+"""From a GGUF file to a model that fits into this machine, or to a reason why not.
 
-Owns what llama.cpp is told about devices, threads and caches. Computes nothing.
+Owns loading, with the weights or without them, which tells what they and a context take. Contexts
+are made in tasks.pool.contexts. Computes nothing.
 """
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,30 +21,44 @@ import psutil
 from numpy.typing import NDArray
 
 from tasks.errors import ModelError
-from tasks.pool.cpus import physical_cores
-from tasks.pool.fit import Need, need_in, refuse_what_does_not_fit, sequences_that_fit
+from tasks.pool.contexts import LOG, make_context
+from tasks.pool.devices import (
+    gpus_for,
+    how_it_runs,
+    model_params,
+    on_gpu,
+    sizes_by_layer,
+)
+from tasks.pool.fit import (
+    Need,
+    compute_on,
+    need_in,
+    place,
+    quantized_size,
+    refuse_what_does_not_fit,
+    sequences_that_fit,
+)
+from tasks.pool.gpus import Layers, Offload
 from tasks.pool.llama_log import LlamaLog
-from tasks.pool.protocol import FlashAttn, WorkerConfig
-
-# Below it, threads that meet after each of some hundred operations cost more than they share:
-# a token of a 7 MB model took 1.9 ms with one and 4.3 ms with two, on two cores that others used
-# too.
-_TINY_BYTES = 32 << 20
+from tasks.pool.lora import LoadedAdapter, load_adapters, size_of
+from tasks.pool.model_header import rope_of
+from tasks.pool.protocol import WorkerConfig
+from tasks.pool.rope import n_ctx_max
 
 _MOST_UNUSED = 128  # tokens, as llama.cpp allows them for speculation
-
-_LOG = LlamaLog(echo=True)
 
 
 class Model:
     """A loaded model; contexts are made over it.
 
     Attributes:
-        n_ctx_train: tokens that it was trained on; 0 where the file does not tell.
-        can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
+        rope: what the file says of positions.
+        adapters: what is put on each context over it.
+        n_swa: tokens of the past that layers with a sliding window see; 0: there are none.
         config: what it was loaded for; with fewer sequences than were wanted where they don't fit
             and the user did not ask for so many.
         need: memory for it and its context; None: not known.
+        note: what the user should know of how it runs; may be empty.
         described: bytes that its description takes beside that, most of them for the vocabulary.
     """
 
@@ -50,12 +66,15 @@ class Model:
         self.config = config
         self.need: Need | None = None
         self.described = 0
+        self.note = ""
         self.handle = handle
         self.vocab = llama.llama_model_get_vocab(handle)
         self.n_vocab = int(llama.llama_vocab_n_tokens(self.vocab))
-        self.n_ctx_train = int(llama.llama_model_n_ctx_train(handle))
+        self.rope = rope_of(handle)
+        self.adapters: tuple[LoadedAdapter, ...] = ()
         self.n_bytes = int(llama.llama_model_size(handle))
-        self.can_cut = not (
+        self.n_swa = int(llama.llama_model_n_swa(handle))
+        self._has_state = bool(
             llama.llama_model_is_recurrent(handle) or llama.llama_model_is_hybrid(handle)
         )
 
@@ -66,13 +85,25 @@ class Model:
         return np.flatnonzero(np.fromiter(is_eog, bool, self.n_vocab))
 
     def n_ctx(self, config: WorkerConfig) -> int:
-        """Return the tokens of a sequence: as configured, at most what it was trained on."""
-        return min(config.n_ctx, self.n_ctx_train) if self.n_ctx_train > 0 else config.n_ctx
+        """Return the tokens of a sequence: as configured, at most what its positions reach."""
+        most = n_ctx_max(self.rope, config.rope_scaling, config.rope_factor)
+        return min(config.n_ctx, most) if most > 0 else config.n_ctx
+
+    def can_cut(self, config: WorkerConfig) -> bool:
+        """Tell whether a sequence's cache can be cut at any position, and used again from there.
+
+        Not states; and not in a unified cache where layers see a sliding window of the past: what
+        has left a sequence's window is overwritten by others, and a sequence that begins there
+        would miss it. In a split one each sequence fills its cells in order.
+        """
+        all_seen = self.n_swa == 0 or self.n_ctx(config) <= self.n_swa
+        return not self._has_state and (all_seen or not config.kv_unified)
 
     @property
     def resident(self) -> int | None:
-        """Bytes that it should have resident with the context that `need` is for."""
-        return self.need.total + self.described if self.need else None
+        """Bytes that it should have resident with the context that `need` is for; None: not known,
+        as where a GPU's driver takes some, too."""
+        return self.need.total + self.described if self.need and not self.need.gpus else None
 
     def learn_need(self, config: WorkerConfig) -> None:
         """Determine the need again, for a context of another config."""
@@ -80,6 +111,18 @@ class Model:
             self.need = None if on_gpu(config) else need_of(config)
         except ModelError:  # its file is gone
             self.need = None
+
+    def put_on_adapters(self, log: LlamaLog) -> None:
+        """Load those of the config.
+
+        Raises:
+            ModelError: one can't be loaded; the model is freed.
+        """
+        try:
+            self.adapters = load_adapters(self.handle, self.config.lora, log)
+        except ModelError:
+            self.close()
+            raise
 
     def close(self) -> None:
         llama.llama_model_free(self.handle)
@@ -95,19 +138,32 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
         ModelError: the file can't be loaded, or there is no room for it.
     """
     llama.llama_backend_init()
-    if on_gpu(config):  # of its memory only its driver knows: loading will tell
-        return load(config, progress)
     before = _resident()
     with needs(config) as need_of:
         described = _resident() - before
-        need = need_of(config)
-        if config.adapts and (fit := sequences_that_fit(need, config)) < config.n_seq_max:
-            config = replace(config, n_seq_max=max(1, fit))
-            need = need_of(config)
+        config, need = _adapted(config, need_of)
     refuse_what_does_not_fit(Path(config.model_path).name, need, config)
-    model = load(config, progress)
+    model = load(config, progress, need.offload)
     model.need, model.described = need, described
+    model.note = how_it_runs(config, need)
     return model
+
+
+def _adapted(config: WorkerConfig, need_of: Needs) -> tuple[WorkerConfig, Need]:
+    """Lower the sequences, if they may be, until all layers fit onto GPUs; or else until what is
+    not there fits into RAM."""
+    need = need_of(config)
+    if not config.adapts:
+        return config, need
+    fewer = config
+    while config.n_gpu_layers < 0 and need.offload and need.offload.left and fewer.n_seq_max > 1:
+        fewer = replace(fewer, n_seq_max=fewer.n_seq_max // 2)
+        if (smaller := need_of(fewer)).offload and not smaller.offload.left:
+            return fewer, smaller
+    if (fit := sequences_that_fit(need, config)) < config.n_seq_max:
+        config = replace(config, n_seq_max=max(1, fit))
+        need = need_of(config)
+    return config, need
 
 
 def _resident() -> int:
@@ -122,11 +178,18 @@ def load_draft_model(model: Model) -> Model:
     """
     config = model.config
     draft = load_model(
-        replace(config, model_path=config.draft_path, draft_path="", n_draft=0, adapts=False)
+        replace(
+            config,
+            model_path=config.draft_path,
+            draft_path="",
+            n_draft=0,
+            adapts=False,
+            lora=(),
+        )
     )
     problem = ""
-    if not (draft.can_cut and model.can_cut):
-        problem = "a recurrent model's cache can't be rid of wrong guesses"
+    if not (draft.can_cut(config) and model.can_cut(config)):
+        problem = "a cache with states or sliding windows can't be rid of wrong guesses"
     elif not _same_vocabulary(draft, model):
         problem = "its vocabulary is another"
     if problem:
@@ -159,52 +222,76 @@ def need_of(config: WorkerConfig) -> Need:
 
 
 @contextmanager
-def needs(config: WorkerConfig) -> Iterator[Callable[[WorkerConfig], Need]]:
-    """Load a model without its weights, and tell what contexts of any config take.
+def needs(config: WorkerConfig) -> Iterator[Needs]:
+    """Load a model without its weights, to tell what contexts of any config take.
 
     Raises:
         ModelError: the file can't be loaded.
     """
     model = load(config, no_alloc=True)
-
-    def need(config: WorkerConfig) -> Need:
-        with _LOG.heard() as heard:
-            ctx = make_context(model, config)
-            llama.llama_free(ctx)
-            return need_in(heard.lines, weights=model.n_bytes)
-
     try:
-        yield need
+        yield Needs(model)
     finally:
         model.close()
 
 
-def on_gpu(config: WorkerConfig) -> bool:
-    return config.n_gpu_layers != 0 and bool(llama.llama_supports_gpu_offload())
+class Needs:
+    """What a model takes, which is loaded without its weights."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._path = Path(model.config.model_path)
+        n_layers = int(llama.llama_model_n_layer(model.handle))
+        self._sizes = sizes_by_layer(self._path, n_layers) if on_gpu(model.config) else None
+
+    def __call__(self, config: WorkerConfig) -> Need:
+        """Return what it takes with a context.
+
+        Raises:
+            ModelError: llama.cpp makes no such context.
+        """
+        with LOG.heard() as heard:
+            ctx = make_context(self.model, config)
+            llama.llama_free(ctx)
+        whole = need_in(heard.lines, weights=self.model.n_bytes + size_of(config.lora))
+        if self._sizes is None:
+            return whole
+        used = gpus_for(config)
+        compute = tuple(compute_on(heard.lines, gpu.name) for gpu in used)
+        return place(whole, Layers(*self._sizes, whole.cache, compute), used, config)
+
+    def weights_as(self, quantization: str) -> int:
+        """Return the bytes of its tensors if it were so quantized; 0 where llama.cpp can't tell."""
+        params = llama.llama_model_quantize_default_params()
+        ftype = getattr(llama, f"LLAMA_FTYPE_MOSTLY_{quantization}", None)
+        if ftype is None:
+            return 0
+        params.ftype, params.dry_run, params.allow_requantize = ftype, True, True
+        with LOG.heard() as heard:
+            code = llama.llama_model_quantize(str(self._path).encode(), b"", ctypes.byref(params))
+        return quantized_size(heard.lines) if code == 0 else 0
 
 
 def load(
     config: WorkerConfig,
     progress: Callable[[float], None] = lambda _: None,
+    chosen: Offload | None = None,
     *,
     no_alloc: bool = False,
 ) -> Model:
     """Load a model, whether it fits or not.
 
     Args:
-        no_alloc: without its weights.
+        chosen: what is on GPUs; None: as configured.
+        no_alloc: without its weights, as if all were on GPUs, if any is to be.
 
     Raises:
         ModelError: the file can't be loaded.
     """
-    params = llama.llama_model_default_params()
-    params.n_gpu_layers = config.n_gpu_layers
-    params.no_alloc = no_alloc
-    if no_alloc or not on_gpu(config):
-        # Read, not mapped: llama.cpp lays out most weights anew for the CPU, and the mapped ones
-        # would stay resident beside these (712 MB instead of 524 for a Q4_0 of 0.5B). And what
-        # happens to the file later does no harm.
-        params.load_mode = llama.LLAMA_LOAD_MODE_NONE
+    used = gpus_for(config) if config.n_gpu_layers else []
+    if no_alloc or chosen is None:
+        chosen = Offload(-1 if no_alloc else config.n_gpu_layers)
+    params = model_params(chosen, used, no_alloc=no_alloc)
 
     def report(done: float, _user_data: Any) -> bool:
         progress(done)
@@ -212,61 +299,12 @@ def load(
 
     callback = llama.llama_progress_callback(report)  # referenced until loading is done
     params.progress_callback = callback
-    with _LOG.heard() as heard:
+    with LOG.heard() as heard:
         handle = llama.llama_model_load_from_file(config.model_path.encode(), params)
     if not handle:
         problem = f"llama.cpp can't load it ({heard.cause or 'it does not say why'})"
         raise ModelError(Path(config.model_path).name, problem, "Check that the file is whole")
-    return Model(handle, config)
-
-
-def make_context(model: Model, config: WorkerConfig) -> Any:
-    """Return a context, which the caller frees.
-
-    Raises:
-        ModelError: there is no memory for it.
-    """
-    n_ctx = model.n_ctx(config)
-    params = llama.llama_context_default_params()
-    params.n_ctx = n_ctx * config.n_seq_max
-    params.n_seq_max = config.n_seq_max
-    params.n_batch = params.n_ubatch = config.n_batch
-    # Rows of logits for those who need them, not one a token: spares n_batch x n_vocab floats.
-    params.n_outputs_max = n_outputs_max(model, config)
-    params.n_threads_batch = config.n_threads_batch or config.n_threads or physical_cores()
-    # n_threads is for steps of a single token.
-    tiny = model.n_bytes < _TINY_BYTES
-    params.n_threads = config.n_threads or (1 if tiny else params.n_threads_batch)
-    params.kv_unified = config.kv_unified
-    params.no_perf = True
-    flash_attn = auto_flash_attn(config) if config.flash_attn == "auto" else config.flash_attn
-    params.flash_attn_type = _FLASH_ATTN[flash_attn]
-    with _LOG.heard() as heard:
-        ctx = llama.llama_init_from_model(model.handle, params)
-    if not ctx:
-        raise ModelError(
-            Path(config.model_path).name,
-            f"no memory for {config.n_seq_max} sequences of {n_ctx} tokens ({heard.cause})",
-            "Lower LECTERN_POOL_N_SEQ_MAX or LECTERN_POOL_N_CTX",
-        )
-    return ctx
-
-
-def n_outputs_max(model: Model, config: WorkerConfig) -> int:
-    """Return for how many tokens of a step logits can be had: one of each sequence, and guesses."""
-    return config.n_seq_max + (config.n_draft if model.can_cut else 0)
-
-
-def auto_flash_attn(config: WorkerConfig) -> FlashAttn:
-    """Return what `auto` stands for until tuning tells: on a GPU what llama.cpp chooses; on CPUs it
-    gains a tenth, but costs a fifth where AMX multiplies matrices."""
-    if on_gpu(config):
-        return "auto"
-    return "off" if b"AMX_INT8 = 1" in llama.llama_print_system_info() else "on"
-
-
-_FLASH_ATTN = {
-    "on": llama.LLAMA_FLASH_ATTN_TYPE_ENABLED,
-    "off": llama.LLAMA_FLASH_ATTN_TYPE_DISABLED,
-    "auto": llama.LLAMA_FLASH_ATTN_TYPE_AUTO,
-}
+    model = Model(handle, config)
+    if not no_alloc:
+        model.put_on_adapters(LOG)
+    return model

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.pool.alarm import Alarm
-from tasks.pool.answer_text import THINK_CLOSE, THINK_OPEN
-from tasks.pool.loading import Model, make_context, n_outputs_max
+from tasks.pool.answer_text import REASONING_MARKS
+from tasks.pool.contexts import make_context, n_outputs_max
+from tasks.pool.loading import Model
 from tasks.pool.protocol import EngineRequest, TokenLogprob, TopLogprob, WorkerConfig
 from tasks.pool.sampling import sampler_chain
 from tasks.pool.sequences import Move, Piece, Sequence
@@ -42,7 +43,7 @@ class ModelRunner:
         n_cells: of a unified cache; None: it is split.
         n_batch: tokens of one decode call; at least n_seq_max.
         n_outputs_max: tokens of one decode call that logits can be had for.
-        can_cut: whether a sequence's cache can be cut at a position (not: recurrent models).
+        can_cut: whether a sequence's cache can be cut at a position; see Model.can_cut.
         llama_s: seconds spent in llama.cpp's computing and sampling.
 
     Raises:
@@ -65,7 +66,7 @@ class ModelRunner:
         self._batch = _Batch(self.n_batch)
         self._scratch: Logits = np.empty(self.n_vocab, np.float32)
         self._pieces: dict[int, bytes] = {}
-        self.can_cut = model.can_cut and self._can_cut()
+        self.can_cut = model.can_cut(config) and self._can_cut()
 
     def close(self) -> None:
         """Free the context; the model stays."""
@@ -197,7 +198,7 @@ class ModelRunner:
         return {**entry(token), "top_logprobs": [entry(t) for t in top]}
 
 
-_MARKS = (THINK_OPEN.encode(), THINK_CLOSE.encode())
+_MARKS = frozenset(mark.encode() for pair in REASONING_MARKS for mark in pair)
 
 
 class _Batch:

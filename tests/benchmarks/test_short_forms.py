@@ -12,6 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 SHORT = {
     "bench_extract.py": ["", "1"],
+    "bench_fit.py": ["--short"],
     "bench_overhead.py": ["", "demo"],
     "bench_pool.py": ["--trial", "--rounds", "1"],
     "bench_speech.py": ["1", "--minutes", "1"],
@@ -26,7 +27,7 @@ SAMPLE = HERE.parent.parent / "data" / "samples" / "chinese-zh.pdf"
 def test_a_benchmark_prints_its_table(bench: Path, tmp_path: Path) -> None:
     """In its short form: one round, few requests, a short document."""
     arguments = [each or str(SAMPLE) for each in SHORT[bench.name]]
-    if bench.name == "bench_pool.py":
+    if bench.name in ("bench_fit.py", "bench_pool.py"):
         arguments += ["--cache", str(tmp_path)]
 
     done = subprocess.run(
@@ -34,4 +35,4 @@ def test_a_benchmark_prints_its_table(bench: Path, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert re.search(r"median s|wall time after start-up", done.stdout)
+    assert re.search(r"median s|wall time after start-up|told before", done.stdout)

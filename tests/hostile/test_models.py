@@ -211,7 +211,7 @@ for path in sys.argv[1:]:
     for n_seq_max in (1, 4):
         config = WorkerConfig(model_path=path, n_ctx=512, n_seq_max=n_seq_max, n_batch=64)
         need = loading.need_of(config)
-        with loading._LOG.heard() as heard:
+        with loading.LOG.heard() as heard:
             loading.make_context(loading.load(config), config)
         sizes = [re.search(r"buffer size = +([\\d.]+) MiB", line) for line in heard.lines]
         print(need.total, int(sum(float(size[1]) for size in sizes if size) * 2**20), flush=True)

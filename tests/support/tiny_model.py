@@ -8,7 +8,9 @@ the best logit leads clearly and answers don't get stuck in one token.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,16 @@ def _u32(key: str, value: int) -> bytes:
     return _entry(key, _U32, struct.pack("<I", value))
 
 
+def _float(key: str, value: float) -> bytes:
+    return _entry(key, _F32, struct.pack("<f", value))
+
+
+def _header_value(key: str, value: str | float) -> bytes:
+    if isinstance(value, str):
+        return _entry(key, _STRING, _string(value))
+    return _u32(key, value) if isinstance(value, int) else _float(key, value)
+
+
 def _metadata(n_ctx_train: int) -> list[bytes]:
     tokens = struct.pack("<IQ", _STRING, len(TOKENS)) + b"".join(map(_string, TOKENS))
     kinds = [1] * 256 + [3] * len(SPECIAL)
@@ -61,7 +73,7 @@ def _metadata(n_ctx_train: int) -> list[bytes]:
         _u32("llama.block_count", N_LAYERS),
         _u32("llama.feed_forward_length", N_FF),
         _u32("llama.attention.head_count", N_HEAD),
-        _entry("llama.attention.layer_norm_rms_epsilon", _F32, struct.pack("<f", 1e-5)),
+        _float("llama.attention.layer_norm_rms_epsilon", 1e-5),
         _entry("tokenizer.ggml.model", _STRING, _string("gpt2")),
         _entry("tokenizer.ggml.pre", _STRING, _string("gpt-2")),
         _entry("tokenizer.ggml.tokens", _ARRAY, tokens),
@@ -98,9 +110,23 @@ def _tensors(seed: int) -> dict[str, NDArray[np.float32]]:
     return tensors
 
 
-def write_tiny_model(path: Path, *, n_ctx_train: int = N_CTX_TRAIN, seed: int = 7) -> Path:
-    """Write the model; the layout is GGUF version 3 with 32-byte alignment."""
+def write_tiny_model(
+    path: Path,
+    *,
+    n_ctx_train: int = N_CTX_TRAIN,
+    seed: int = 7,
+    rope: Mapping[str, str | float] = MappingProxyType({}),
+    added: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> Path:
+    """Write the model; the layout is GGUF version 3 with 32-byte alignment.
+
+    Args:
+        rope: further header values, by what follows "llama.rope." in their keys.
+        added: changes to tensors, by their names.
+    """
     metadata, tensors = _metadata(n_ctx_train), _tensors(seed)
+    metadata += [_header_value(f"llama.rope.{key}", value) for key, value in rope.items()]
+    tensors |= {name: tensors[name] + change for name, change in added.items()}
     infos, offset = b"", 0
     for name, tensor in tensors.items():
         shape = tensor.shape[::-1]

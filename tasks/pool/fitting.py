@@ -1,0 +1,164 @@
+"""Whether a model fits here, whatever it is and wherever its file is, told before it is loaded.
+
+Owns asking the child process that knows (tasks.pool.fit_child), and what it is asked of a model by
+name: one that lies here, one of which the header is fetched, or one of which only the shape is
+known. Shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tasks.errors import ModelError
+from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
+from tasks.pool.models import ModelFiles, Progress, origin_of, remembered_identity, resolve
+from tasks.pool.protocol import WorkerConfig
+from tasks.pool.registry import KnownModel, read_known
+from tasks.pool.tuning import default_tuning, tuning_for
+from tasks.pool.worker_process import worker_environment
+from tasks.settings import Settings
+
+OTHERS = ("Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")  # quantizations to tell of
+_COMMAND = (sys.executable, "-m", "tasks.pool.fit_child")
+_PATIENCE_S = 300.0
+_SHAPE = "shape-"  # begins what stands for the identity of a file made for its shape
+_TOKEN_BYTES = 300  # that llama.cpp has for one of a vocabulary of 150,000 with as many merges
+_DRAFT = "the draft model takes memory of its own beside this"
+_ANOTHER = "Get the file again, or choose another model"
+
+
+def fit(
+    name: str,
+    settings: Settings,
+    *,
+    n_ctx: int | None = None,
+    n_seq_max: int | None = None,
+    quantization: str = "",
+    progress: Progress | None = None,
+) -> Fit:
+    """Tell what a model takes as it would be used here, and what would fit.
+
+    Args:
+        name: as resolve() takes it. Of what is not here, no more than the header is fetched.
+        n_ctx, n_seq_max: None: as set, or as measured here.
+        quantization: to count as if it were so quantized; "": as it is.
+
+    Raises:
+        ModelError: there is no such model, or its file can't be read.
+    """
+    with _header_of(name, settings, quantization, progress) as files:
+        config = config_for(files, settings)
+        config = replace(
+            config, n_ctx=n_ctx or config.n_ctx, n_seq_max=n_seq_max or config.n_seq_max
+        )
+        shape = files.known.shape if files.known and files.identity.startswith(_SHAPE) else None
+        unseen = _TOKEN_BYTES * shape.n_vocab if shape else 0
+        found = fit_of(config, name, quantization, unseen)
+    if not settings.pool_draft_model:
+        return found
+    return replace(found, note=f"{found.note}; {_DRAFT}" if found.note else _DRAFT)
+
+
+def fit_of(config: WorkerConfig, model: str, quantization: str = "", unseen: int = 0) -> Fit:
+    """Ask what a model takes in a worker of a config, and what would fit.
+
+    Args:
+        config: its n_seq_max is taken as it is, whether or not it adapts.
+        model: the name to complain about.
+        unseen: bytes to add for what the file does not have.
+
+    Raises:
+        ModelError: the file can't be read, or llama.cpp knows no such quantization.
+    """
+    asked = asdict(replace(config, adapts=False))
+    order = Order(asked, quantization.upper(), list(OTHERS), unseen)
+    try:
+        done = subprocess.run(
+            _COMMAND, input=json.dumps(asdict(order)).encode() + b"\n", capture_output=True,
+            env=worker_environment(), timeout=_PATIENCE_S, check=False, start_new_session=True,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        problem = f"reading its header took longer than {_PATIENCE_S:.0f} s"
+        raise ModelError(model, problem, _ANOTHER) from None
+    if not done.stdout.endswith(b"\n"):
+        raise ModelError(model, _how_it_ended(done), _ANOTHER)
+    answer = json.loads(done.stdout)
+    if "problem" in answer:
+        raise ModelError(model, answer["problem"], answer.get("remedy") or _ANOTHER)
+    gpus = [GpuFit(**each) for each in answer.pop("gpus")]
+    others = [QuantizedFit(**each) for each in answer.pop("quantizations")]
+    return Fit(gpus=gpus, quantizations=others, **answer)
+
+
+def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
+        return "reading its header took too long, or more memory than this machine has"
+    if done.returncode < 0:
+        return f"llama.cpp ended while reading it (signal {-done.returncode})"
+    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    return f"reading its header failed: {said[:200] or f'status {done.returncode}'}"
+
+
+@contextmanager
+def _header_of(
+    name: str, settings: Settings, quantization: str = "", progress: Progress | None = None
+) -> Iterator[ModelFiles]:
+    """Find a model's files or, where they are not here, what stands for them: the header alone, or
+    if that can't be fetched, a file of the shape that models.toml tells.
+
+    Args:
+        quantization: of the file of that shape.
+
+    Raises:
+        ModelError: there is no such model, or nothing is known of it.
+    """
+    try:
+        files = resolve(name, settings, progress, header_only=True)
+    except ModelError:
+        known, origin = origin_of(name, read_known(settings.models / "models.toml"), settings)
+        if known is None or known.shape is None:
+            raise
+    else:
+        yield files
+        return
+    with TemporaryDirectory(prefix="lectern-") as folder:
+        quantization = quantization or origin.rpartition(":")[2] or OTHERS[0]
+        yield _shape_alone(name, known, quantization, Path(folder))
+
+
+def _shape_alone(name: str, known: KnownModel, quantization: str, folder: Path) -> ModelFiles:
+    from tasks.pool.shape_file import write_shape_file
+
+    assert known.shape is not None
+    path = folder / f"{quantization}.gguf"
+    write_shape_file(path, known.shape, quantization)
+    return ModelFiles(name, (path,), known, header_only=True, identity=f"{_SHAPE}{quantization}")
+
+
+def config_for(files: ModelFiles, settings: Settings) -> WorkerConfig:
+    """Return the config that a worker would get for a model, as the settings are and as was
+    measured here. What was measured of a file that was never read is not looked for: to tell it
+    from others would take reading it."""
+    known = files.known
+    identity = remembered_identity(files, settings.home)
+    tuning = tuning_for(settings, identity) if identity else default_tuning(settings)
+    scaled = known is not None and (known.rope_scaling != "auto" or known.rope_factor != 1)
+    return WorkerConfig(
+        model_path=str(files.parts[0]),
+        n_ctx=settings.pool_n_ctx,
+        n_gpu_layers=settings.pool_n_gpu_layers,
+        lora=[(str(each.path), each.scale, "") for each in files.adapters],
+        rope_scaling=known.rope_scaling if known and scaled else settings.pool_rope_scaling,
+        rope_factor=known.rope_factor if known and scaled else settings.pool_rope_factor,
+        tensor_split=settings.pool_tensor_split,
+        n_draft=0 if settings.pool_speculation == "off" else WorkerConfig.n_draft,
+        **asdict(tuning),
+    )

@@ -1,0 +1,68 @@
+"""LoRA adapters over a loaded model, by llama.cpp.
+
+Owns loading them and putting them on a context. What a request calls them is tasks.pool.adapters'
+business.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp as llama
+
+from tasks.errors import ModelError
+from tasks.pool.llama_log import LlamaLog
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter in memory; it goes with its model.
+
+    Attributes:
+        scale: beside the file's own alpha over rank.
+    """
+
+    handle: Any
+    scale: float
+
+
+def size_of(lora: Sequence[Sequence[str | float]]) -> int:
+    """Return the bytes that adapters take, given as a WorkerConfig has them."""
+    return sum(Path(str(path)).stat().st_size for path, *_ in lora)
+
+
+def load_adapters(
+    model: Any, lora: Sequence[Sequence[str | float]], log: LlamaLog
+) -> tuple[LoadedAdapter, ...]:
+    """Load adapters, given as a WorkerConfig has them.
+
+    Raises:
+        ModelError: one can't be loaded, or is another model's.
+    """
+    return tuple(_load(model, str(path), float(scale), log) for path, scale, *_ in lora)
+
+
+def _load(model: Any, path: str, scale: float, log: LlamaLog) -> LoadedAdapter:
+    with log.heard() as heard:
+        handle = llama.llama_adapter_lora_init(model, path.encode())
+    if not handle:
+        raise ModelError(
+            Path(path).name,
+            f"llama.cpp can't load this adapter ({heard.cause or 'it does not say why'})",
+            "Give a LoRA adapter in GGUF that was made for this very model",
+        )
+    return LoadedAdapter(handle, scale)
+
+
+def put_on(ctx: Any, adapters: Sequence[LoadedAdapter]) -> None:
+    """Let a context compute with adapters, from now on."""
+    if not adapters:
+        return
+    n = len(adapters)
+    handles = (llama.llama_adapter_lora_p_ctypes * n)(*(each.handle for each in adapters))
+    scales = (ctypes.c_float * n)(*(each.scale for each in adapters))
+    llama.llama_set_adapters_lora(ctx, handles, n, scales)

@@ -1,0 +1,230 @@
+"""What a model takes, told before it is loaded: beside what it then takes, and what would fit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.gguf_header import Header, u32
+from support.hostile_models import bad_models, unwritten_model
+from support.tiny_model import write_tiny_model
+
+from tasks.errors import ModelError
+from tasks.pool.fit import GIB, compute_on, need_in, quantized_size
+from tasks.pool.fit_answer import Fit
+from tasks.pool.fitting import config_for, fit, fit_of
+from tasks.pool.models import resolve
+from tasks.pool.protocol import Event, LoadFailed, Ready, WorkerConfig, decode, encode
+from tasks.pool.worker_process import WORKER_COMMAND
+from tasks.settings import PROJECT_ROOT, Settings
+
+LOG = """\
+llama_context:  CUDA_Host  output buffer size =     1.25 MiB
+llama_kv_cache:      CUDA0 KV buffer size =     0.00 MiB
+llama_kv_cache: size =   64.00 MiB (  1024 cells,  32 layers,  2/2 seqs), K (f16): 32.00 MiB
+sched_reserve:      CUDA0 compute buffer size =   300.75 MiB
+sched_reserve:      CUDA1 compute buffer size =   100.00 MiB
+sched_reserve:  CUDA_Host compute buffer size =    20.00 MiB
+llama_model_quantize_impl: model size  = 14526.27 MiB (16.00 BPW)
+llama_model_quantize_impl: quant size  =  4460.45 MiB (4.91 BPW)
+""".splitlines(keepends=True)  # as llama.cpp of llama-cpp-python 0.3.36 words it
+
+
+def test_llama_cpps_log_is_read() -> None:
+    mib = 2**20
+    need = need_in(LOG, weights=7)
+
+    assert (need.weights, need.cache, need.compute) == (7, 64 * mib, 422 * mib)
+    assert compute_on(LOG, "CUDA0") == int(300.75 * mib)
+    assert compute_on(LOG, "CUDA2") == 0
+    assert quantized_size(LOG) == int(4460.45 * mib)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("tiny") / "tiny.gguf")
+
+
+def config_with(path: Path, **fields: object) -> WorkerConfig:
+    fields = {"n_ctx": 512, "n_seq_max": 2, "n_threads": 1, **fields}
+    return WorkerConfig(model_path=str(path), **fields)  # type: ignore[arg-type]
+
+
+def first(config: WorkerConfig, kind: type[Event]) -> Any:
+    """Start a worker; return the first event of a kind."""
+    with subprocess.Popen(
+        WORKER_COMMAND, cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(encode(config))
+        worker.stdin.flush()
+        event = next(each for each in map(decode, worker.stdout) if isinstance(each, kind))
+        worker.kill()
+    return event
+
+
+def test_what_is_told_is_what_the_worker_tells(tiny: Path) -> None:
+    """The same sum: the process, what describes the model, weights, cache and buffers."""
+    config = config_with(tiny)
+    told = fit_of(config, "tiny")
+    ready = first(config, Ready)
+
+    assert told.total == pytest.approx(ready.memory_estimate, rel=0.05)
+    assert told.fits
+
+
+def test_sizes_grow_as_they_should(tiny: Path) -> None:
+    """The cache with tokens and with sequences, the weights with neither."""
+    one, longer, more = (
+        fit_of(config_with(tiny, n_ctx=n_ctx, n_seq_max=n_seq), "tiny")
+        for n_ctx, n_seq in ((512, 1), (2048, 1), (512, 8))
+    )
+
+    assert longer.cache == 4 * one.cache
+    assert more.cache == 8 * one.cache
+    assert one.weights == longer.weights == more.weights
+
+
+def test_no_context_is_longer_than_the_model_takes(tiny: Path) -> None:
+    found = fit_of(config_with(tiny, n_ctx=1 << 20), "tiny")
+
+    assert (found.n_ctx, found.most_n_ctx) == (4096, 4096)
+
+
+def test_other_quantizations_are_counted_by_llama_cpp(tiny: Path) -> None:
+    """Of 32-bit floats: 4.5 and 8.5 bits a weight, but for the norms."""
+    own = fit_of(config_with(tiny), "tiny")
+    sizes = {each.name: each.weights for each in own.quantizations}
+    as_q8_0 = fit_of(config_with(tiny), "tiny", "q8_0")
+
+    assert list(sizes) == ["Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0"]
+    assert sizes["Q8_0"] == pytest.approx(own.weights * 8.5 / 32, rel=0.03)
+    assert as_q8_0.weights == sizes["Q8_0"]
+    assert as_q8_0.cache == own.cache
+    assert {each.name: each.weights for each in as_q8_0.quantizations} == sizes
+
+
+def test_an_unknown_quantization_is_refused(tiny: Path) -> None:
+    with pytest.raises(ModelError, match=r"tiny: llama.cpp can't quantize it to Q9\. Choose"):
+        fit_of(config_with(tiny), "tiny", "q9")
+
+
+# Asks as this process would, which has a limit, and says what comes.
+ASK = """
+import json, sys
+from dataclasses import asdict
+from tasks.pool.fitting import fit_of
+from tasks.pool.protocol import WorkerConfig
+print(json.dumps(asdict(fit_of(WorkerConfig(**json.loads(sys.argv[1])), "deep"))))
+"""
+
+
+def ask(config: WorkerConfig, limit_gib: float) -> Fit:
+    """Ask in a process with a limit for its address space, as `ulimit -v` sets it."""
+    code = f'ulimit -v {int(limit_gib * 2**20)}; exec "$@"'
+    answer = subprocess.run(
+        ["bash", "-c", code, "ask", sys.executable, "-c", ASK, json.dumps(vars(config))],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    return Fit(**json.loads(answer.stdout))
+
+
+@pytest.fixture(scope="module")
+def deep(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of which a token of context takes 160 KiB."""
+    path = tmp_path_factory.mktemp("deep") / "deep.gguf"
+    long = path.with_name("long.gguf")
+    long.write_bytes(Header.read(tiny).with_values(llama__context_length=u32(1 << 17)).encode())
+    return unwritten_model(path, long, n_embd=1024, n_layers=40, n_ff=64)
+
+
+def test_the_largest_settings_that_fit_are_told(deep: Path) -> None:
+    """With one sequence more, or a step of tokens more, it would not fit; with these it does."""
+    limit = 4.0
+    config = config_with(deep, n_ctx=2048, n_seq_max=32, n_batch=64)
+    found = ask(config, limit)
+
+    assert not found.fits
+    assert 1 <= found.most_n_seq < 32
+    assert 2048 < found.most_n_ctx < 32 * 1024
+    for fields in (
+        {"n_seq_max": found.most_n_seq},
+        {"n_seq_max": 1, "n_ctx": found.most_n_ctx},
+    ):
+        assert ask(replace(config, **fields), limit + 0.05).fits
+    for fields in (
+        {"n_seq_max": found.most_n_seq + 1},
+        {"n_seq_max": 1, "n_ctx": found.most_n_ctx + 256},
+    ):
+        assert not ask(replace(config, **fields), limit - 0.05).fits
+
+
+def test_a_model_bigger_than_this_machine_is_told_of(tiny: Path, tmp_path: Path) -> None:
+    path = unwritten_model(tmp_path / "70b.gguf", tiny, n_embd=8192, n_layers=80, n_ff=28672)
+    found = ask(config_with(path, n_ctx=4096, n_seq_max=8), 16.0)
+
+    assert (found.fits, found.most_n_seq, found.most_n_ctx) == (False, 0, 0)
+    assert found.weights == pytest.approx(290 * GIB, rel=0.01)
+    assert found.cache == pytest.approx(80 * GIB, rel=0.01)
+    assert 0 < found.ram_free < found.ram_total
+
+
+@pytest.mark.parametrize("name", ["no-tensors", "layers-2^31", "heads-0", "unknown-architecture"])
+def test_a_hostile_file_is_refused_in_one_line(name: str, tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.gguf"
+    path.write_bytes(bad_models(tiny)[name].encode())
+    with pytest.raises(ModelError) as caught:
+        fit_of(config_with(path), str(path))
+
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ")
+    assert line.isprintable()
+
+
+def test_a_model_by_name_is_counted_as_it_would_be_used(tiny: Path, config: Settings) -> None:
+    """With the settings' context and what was measured here, or as asked for."""
+    settings = config.model_copy(update={"pool_n_ctx": 1024, "pool_n_seq_max": 3})
+    found = fit(str(tiny), settings)
+    asked = fit(str(tiny), settings, n_ctx=2048, n_seq_max=1)
+
+    assert (found.n_ctx, found.n_seq_max) == (1024, 3)
+    assert (asked.n_ctx, asked.n_seq_max) == (2048, 1)
+
+
+def test_a_draft_model_is_not_forgotten(tiny: Path, config: Settings) -> None:
+    settings = config.model_copy(update={"pool_draft_model": str(tiny)})
+
+    assert "draft model" in fit(str(tiny), settings).note
+
+
+def test_the_config_is_that_of_the_settings(tiny: Path, config: Settings) -> None:
+    settings = config.model_copy(
+        update={
+            "pool_n_gpu_layers": 7,
+            "pool_tensor_split": (2.0, 1.0),
+            "pool_rope_scaling": "linear",
+            "pool_rope_factor": 2.0,
+        }
+    )
+    found = config_for(resolve(str(tiny), settings), settings)
+
+    assert found.n_gpu_layers == 7
+    assert found.tensor_split == (2, 1)
+    assert (found.rope_scaling, found.rope_factor) == ("linear", 2)
+
+
+def test_refusals_name_the_command(tiny: Path, tmp_path: Path) -> None:
+    """It tells what would fit; the pool's one line has no room for all of it."""
+    path = unwritten_model(tmp_path / "1t.gguf", tiny, n_embd=16384, n_layers=400, n_ff=28672)
+    answer = first(config_with(path), LoadFailed)
+
+    assert re.search(r"`lectern models fit` tells what would fit$", answer.remedy)
