@@ -1,13 +1,13 @@
 # `make` alone says what there is. Everything below installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install debian run test check lint types soak bench bench-quick lock clean
+.PHONY: help install debian llama-server run test check lint types soak bench bench-quick lock clean
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
 DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-noto-cjk pandoc espeak-ng
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
 	deployments/install.sh
@@ -19,6 +19,9 @@ debian: ## as root: what OCR, EPUB and the tests of pages need on Debian and Ubu
 
 $(INSTALLED): requirements.lock pyproject.toml deployments/install.sh
 	@$(MAKE) --no-print-directory install
+
+llama-server: $(INSTALLED) ## llama.cpp's own server, for the tests against it (about a minute, once)
+	$(BIN)/python tests/support/llama_server.py
 
 run: $(INSTALLED) ## summarise data/samples/ with the demo model, offline
 	$(BIN)/lectern summarize data/samples

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 from tasks.generate.ask import RunContext, ask
 from tasks.pool.client import PoolClient
+from tasks.pool.elsewhere import name_there
 from tasks.pool.lifecycle import PoolAddress, PoolStatus, ensure_pool, pool_status, reconnector
 from tasks.records import Generation, Request
 from tasks.settings import Settings
@@ -46,6 +47,7 @@ class Asker:
         self._starting = threading.Lock()
         self._closed = False
         self._client: PoolClient | None = None
+        self._names: dict[str, str] = {}  # of models at another server
         self._answered = asyncio.Event()
         # For all batches together: what waits here has not begun, and can't time out.
         self._seats = asyncio.Semaphore(at_once)
@@ -102,7 +104,12 @@ class Asker:
 
     def _name_there(self, model: str) -> str:
         """Return the model's name at the server: another one's may differ from the local file's."""
-        return (self._settings.pool_url and self._settings.pool_model) or model
+        if not self._settings.pool_url:
+            return model
+        with self._connecting:
+            if model not in self._names:
+                self._names[model] = name_there(self._settings, model)
+            return self._names[model]
 
     def _connected(self) -> PoolClient:
         with self._connecting:

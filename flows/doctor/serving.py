@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -21,7 +22,9 @@ from flows.server import (
     read_connection,
 )
 from tasks.errors import PipelineError
+from tasks.pool.elsewhere import authorization, base_of, is_local, is_served, read_models
 from tasks.pool.lifecycle import PoolFiles, pool_status
+from tasks.pool.nearest import listed, nearest
 from tasks.settings import PROJECT_ROOT, Settings
 
 _OURS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
@@ -133,18 +136,33 @@ def _is_theirs(name: str) -> bool:
 
 def _foreign_pool(settings: Settings) -> Finding:
     key = settings.pool_api_key
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-    url = (settings.pool_url or "").rstrip("/")
+    headers = authorization(key.get_secret_value() if key else None)
+    url = base_of(settings.pool_url or "")
     remedy = "start it, or unset LECTERN_POOL_URL"
     try:
-        answer = httpx.get(f"{url}/models", headers=headers, timeout=3)
+        trusts = not is_local(url)
+        answer = httpx.get(f"{url}/models", headers=headers, timeout=3, trust_env=trusts)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return failed("pool_url", f"{url} does not answer ({error})", remedy)
     if answer.status_code in (401, 403):
         return failed("pool_url", f"{url} refuses the key", "set LECTERN_POOL_API_KEY")
     if answer.status_code >= 500:
         return failed("pool_url", f"{url} answers with status {answer.status_code}", remedy)
-    return ok("pool_url", f"{url} is used instead of a pool of Lectern's own")
+    models = read_models(_read(answer))
+    name = settings.pool_model or ""
+    if models and name and not is_served(name, models):
+        names = listed(nearest(name, [each.name for each in models]))
+        found = f"{url} does not serve {name}: it has {names}"
+        return failed("pool_url", found, "set LECTERN_POOL_MODEL to one of these")
+    serves = f", with {listed([each.name for each in models])}" if models else ""
+    return ok("pool_url", f"{url} is used instead of a pool of Lectern's own{serves}")
+
+
+def _read(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
 
 
 def _import_problem(module: str) -> str:

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from tasks.errors import PipelineError
 from tasks.pool.protocol import Done, EngineRequest, TokenLogprob
@@ -62,6 +63,10 @@ class MessageBody(_Body):
 
 class StreamOptions(_Body):
     include_usage: bool = False
+
+
+class ResponseFormat(_Body):
+    type: str
 
 
 class SamplingBody(_Body):
@@ -123,15 +128,34 @@ class SamplingBody(_Body):
         )
 
 
+def _refuse(parameter: str, is_asked: bool, instead: str = "") -> None:
+    """Refuse what the pool can't do, rather than answer as if it had not been asked for.
+
+    Raises:
+        ApiError: it is asked.
+    """
+    if is_asked:
+        message = f"{parameter}: the pool does not support this{instead and f'; {instead}'}"
+        raise ApiError(400, "unsupported_parameter", message, param=parameter)
+
+
 class ChatBody(SamplingBody):
     messages: list[MessageBody] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    response_format: ResponseFormat | None = None
 
     def model_post_init(self, _context: Any) -> None:
         if self.max_completion_tokens is not None:
             self.max_tokens = self.max_completion_tokens
+        form = self.response_format.type if self.response_format else "text"
+        _refuse("tools", bool(self.tools) and self.tool_choice != "none")
+        _refuse("functions", bool(self.functions))
+        _refuse("response_format", form != "text", "give the form as a `grammar` in GBNF")
 
     @property
     def wanted_logprobs(self) -> int | None:
@@ -141,6 +165,24 @@ class ChatBody(SamplingBody):
 class CompletionBody(SamplingBody):
     prompt: str | list[int]
     logprobs: int | None = Field(None, ge=0, le=20)
+    echo: bool | None = None
+    suffix: str | None = None
+    best_of: int | None = None
+
+    @field_validator("prompt", mode="before")
+    @classmethod
+    def _alone(cls, prompt: Any) -> Any:
+        """Take a prompt out of its list: some programs send only lists of prompts."""
+        if not (isinstance(prompt, list) and prompt and isinstance(prompt[0], (str, list))):
+            return prompt
+        if len(prompt) > 1:
+            raise PydanticCustomError("several_prompts", "one prompt a request")
+        return prompt[0]
+
+    def model_post_init(self, _context: Any) -> None:
+        _refuse("echo", bool(self.echo))
+        _refuse("suffix", bool(self.suffix))
+        _refuse("best_of", (self.best_of or 1) > 1)
 
     @property
     def wanted_logprobs(self) -> int | None:
@@ -164,7 +206,8 @@ def parse(kind: type[Body], data: bytes) -> Body:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"
-        raise ApiError(400, "invalid_request", f"{where}: {first['msg']}") from None
+        told = {"param": str(first["loc"][0])} if first["loc"] else {}
+        raise ApiError(400, "invalid_request", f"{where}: {first['msg']}", **told) from None
 
 
 def timings(done: Done, e2e_s: float) -> Timings:
@@ -198,6 +241,7 @@ class ChatShape:
             "created": int(time.time()),
             "model": model,
         }
+        self._role = {"role": "assistant"}  # said once, in a stream's first part
 
     def whole(self, text: str, logprobs: list[TokenLogprob] | None, done: Done) -> Json:
         choice = {
@@ -211,9 +255,10 @@ class ChatShape:
     def part(
         self, text: str, logprobs: list[TokenLogprob] | None, finish_reason: str | None
     ) -> Json:
+        role, self._role = self._role, {}
         choice = {
             "index": 0,
-            "delta": {"role": "assistant", "content": text} if text else {},
+            "delta": role | ({"content": text} if text else {}),
             "logprobs": {"content": logprobs} if logprobs else None,
             "finish_reason": finish_reason,
         }

@@ -1,36 +1,50 @@
 """The flows' way to a model: any OpenAI-compatible server, ours first of all.
 
-Owns retries, the request's headers and the reading of answers. Knows nothing of how the
-server works; what only our pool tells (times, cached tokens) is None or 0 for others.
+Owns retries and the request's headers. Knows nothing of how the server works. Our pool tells its
+times with the whole answer; another server is asked for a stream, since what it does not tell is
+then measured as it arrives. What neither tells
+is None, or 0 tokens.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from tasks.errors import InferenceError, ModelError, RefusedError
-from tasks.pool.answer_text import strip_reasoning
+from tasks.errors import InferenceError, PipelineError, RefusedError
+from tasks.pool.client_answer import Json, Refusal, is_answer, read_answer, read_refusal
+from tasks.pool.client_stream import CutOffError, StreamRefusedError, gather
+from tasks.pool.dialect import Dialect
+from tasks.pool.elsewhere import authorization, base_of, is_local, not_served, read_models
 from tasks.pool.lifecycle import PoolAddress
-from tasks.pool.types import ChatAnswer, Timings, Usage
+from tasks.pool.types import ChatAnswer, Timings
 from tasks.records import Message, Sampling
 
 _MAX_CONNECTIONS = 256  # beyond it requests wait here, without a file descriptor each
 _CONNECT_S = 10.0
 _FOREIGN_ANSWER_S = 3600.0
 _BUSY_S = 3600.0  # a server that only ever says that it is busy is asked for so long
+_MOST_CUT_OFF = 3  # answers that break off, of one request
+_WITHOUT = "%s refuses %s (%s): it is asked without"
 _RETRY_STATUS = frozenset({429, 502, 503, 504})
-_NOT_US = frozenset({401, 403, 404, 405})  # a wrong key or address: no request will fare better
-_NAME_IT = "Set LECTERN_POOL_MODEL to the model's name at the server"
-_FIT_IT = "Lower LECTERN_MAX_PROMPT_TOKENS, or give the server's model a larger context"
+
+log = logging.getLogger(__name__)
+
+
+class _RefusedError(Exception):
+    """The server answered, and not with a completion."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.problem)
+        self.refusal = refusal
 
 
 class PoolClient:
@@ -59,11 +73,12 @@ class PoolClient:
         self._patience_s = patience_s
         self._reconnect = reconnect
         self._reconnecting = asyncio.Lock()
+        self._is_ours = reconnect is not None
+        self._dialect = Dialect()
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=_CONNECT_S, read=None if reconnect else answer_s),
             limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
-            # A proxy from the environment is for the world, not for this machine.
-            trust_env=urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"),
+            trust_env=not is_local(url),
         )
 
     async def __aenter__(self) -> PoolClient:
@@ -98,7 +113,7 @@ class PoolClient:
             RefusedError: it refuses this request, or fails at it.
             InferenceError: it stays unreachable, or lets nobody in.
         """
-        body = {
+        body: Json = {
             "model": model,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
             "max_tokens": sampling.max_tokens,
@@ -108,34 +123,61 @@ class PoolClient:
             "seed": sampling.seed,
             "logprobs": logprobs,
         }
+        if not self._is_ours:
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
+            body |= {"top_logprobs": 1} if logprobs else {}  # llama-server would send twenty
         headers = {"x-lectern-run": run} if run else {}
         if interactive:
             headers["x-lectern-priority"] = "interactive"
-        return _read_answer(model, await self._post(model, body, headers))
+        return await self._put(model, body, headers)
 
-    async def _post(self, model: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
-        """Post until there is an answer, an error that stays, or patience ends."""
+    async def _put(self, model: str, body: Json, headers: dict[str, str]) -> ChatAnswer:
+        """Ask until there is an answer, or a refusal of what can't be done without."""
+        while True:
+            said = self._dialect.put(body)
+            try:
+                return await self._ask(model, said, headers)
+            except _RefusedError as error:
+                refusal = error.refusal
+            if self._dialect.put(body) != said:  # another request has learned it meanwhile
+                continue
+            spared = self._dialect.learn(said, refusal)
+            if not spared:
+                raise await self._final(model, refusal)
+            log.warning(
+                "%s refuses %s (%s): it is asked without",
+                self._address.url,
+                spared,
+                refusal.problem,
+            )
+
+    async def _ask(self, model: str, body: Json, headers: dict[str, str]) -> ChatAnswer:
+        """Ask until there is an answer, an error that stays, or patience ends."""
         busy_since: float | None = None
         silent_since: float | None = None
         timed_out = False
-        attempt = 0
+        attempt = cut_off = 0
         while True:
             attempt += 1
             address = self._address
             try:
-                response = await self._send(address, body, headers)
+                answer = await self._send(address, model, body, headers)
             except httpx.ReadTimeout as error:
                 if timed_out:
                     raise self._failed("no answer came in time, twice") from error
                 timed_out = True
+            except CutOffError as error:
+                cut_off += 1
+                if cut_off == _MOST_CUT_OFF:
+                    raise RefusedError(model, f"its answer broke off {cut_off} times") from error
             except httpx.TransportError as error:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > self._patience_s:
                     raise self._failed(f"can't be reached ({type(error).__name__})") from error
                 await self._find_again(address)
             else:
-                if response.status_code not in _RETRY_STATUS:
-                    return _checked(model, address.url, response)
+                if answer is not None:
+                    return answer
                 silent_since = None
                 busy_since = busy_since or time.monotonic()
                 if time.monotonic() - busy_since > _BUSY_S:
@@ -143,12 +185,45 @@ class PoolClient:
             await asyncio.sleep(_pause(attempt))
 
     async def _send(
-        self, address: PoolAddress, body: dict[str, Any], headers: dict[str, str]
-    ) -> httpx.Response:
-        if address.api_key:
-            headers = {**headers, "authorization": f"Bearer {address.api_key}"}
-        base = address.url.rstrip("/").removesuffix("/v1")
-        return await self._http.post(f"{base}/v1/chat/completions", json=body, headers=headers)
+        self, address: PoolAddress, model: str, body: Json, headers: dict[str, str]
+    ) -> ChatAnswer | None:
+        """Ask once; return None if the server is busy.
+
+        Raises:
+            _RefusedError: it says something else.
+            CutOffError: it stopped amid the answer.
+            httpx.TransportError: it does not answer.
+        """
+        url, sent_at = f"{base_of(address.url)}/chat/completions", time.perf_counter()
+        headers = headers | authorization(address.api_key)
+        async with self._http.stream("POST", url, json=body, headers=headers) as response:
+            if response.status_code in _RETRY_STATUS:
+                return None
+            if response.headers.get("content-type", "").startswith("text/event-stream"):
+                try:
+                    return await gather(model, response.aiter_bytes(), sent_at)
+                except StreamRefusedError as error:
+                    raise _RefusedError(error.refusal) from None
+                except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+                    raise CutOffError from error
+            await response.aread()
+        data = _json(response)
+        if not (response.is_success and is_answer(data)):
+            raise _RefusedError(read_refusal(response.status_code, data))
+        e2e_s = time.perf_counter() - sent_at
+        return read_answer(model, data, Timings() if self._is_ours else Timings(e2e_s=e2e_s))
+
+    async def _final(self, model: str, refusal: Refusal) -> PipelineError:
+        """Return what to raise for a refusal; of an unknown model with those that are served."""
+        error = refusal.error(model, self._address.url)
+        if refusal.remedy or not refusal.is_of_the_model:  # our own pool says what to do itself
+            return error
+        with suppress(httpx.HTTPError):
+            url, headers = base_of(self._address.url), authorization(self._address.api_key)
+            response = await self._http.get(f"{url}/models", headers=headers, timeout=_CONNECT_S)
+            if names := [each.name for each in read_models(_json(response))]:
+                return not_served(model, refusal.problem, names)
+        return error
 
     async def _find_again(self, failed: PoolAddress) -> None:
         """Ask where the server is now; one caller asks for all that failed at once."""
@@ -168,48 +243,9 @@ def _pause(attempt: int) -> float:
     return min(5.0, 0.1 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
 
 
-def _checked(model: str, url: str, response: httpx.Response) -> Any:
-    """Return the answer's JSON.
-
-    Raises:
-        ModelError, RefusedError, InferenceError: the server says what is wrong.
-    """
+def _json(response: httpx.Response) -> Any:
+    """Return what a response holds; None if it is no JSON."""
     try:
-        data = response.json()
+        return response.json()
     except ValueError:
-        data = {}
-    if response.is_success and isinstance(data, dict) and data.get("choices"):
-        return data
-    error = data.get("error") if isinstance(data, dict) else None
-    if not isinstance(error, dict):
-        raise InferenceError(url, f"it answered {response.status_code}", "Is this a model server")
-    problem = str(error.get("problem") or error.get("message") or response.status_code)
-    code, remedy = str(error.get("code") or ""), str(error.get("remedy") or "")
-    if code.startswith("model_"):
-        raise ModelError(model, problem, remedy or _NAME_IT)
-    if code == "context_length_exceeded":  # by a wrong setting, so the next ones don't fit either
-        raise InferenceError(model, problem, remedy or _FIT_IT)
-    if response.status_code in _NOT_US:
-        raise InferenceError(model, problem, remedy)
-    raise RefusedError(model, problem, remedy, code=code)
-
-
-def _read_answer(model: str, data: dict[str, Any]) -> ChatAnswer:
-    choice = data["choices"][0]
-    usage = data.get("usage") or {}
-    details = usage.get("prompt_tokens_details") or {}
-    times = data.get("timings") or {}
-    tokens = (choice.get("logprobs") or {}).get("content") or []
-    return ChatAnswer(
-        text=strip_reasoning(choice["message"].get("content") or ""),
-        finish_reason=choice.get("finish_reason") or "",
-        usage=Usage(
-            prompt_tokens=usage.get("prompt_tokens", 0),
-            cached_tokens=details.get("cached_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens", 0),
-        ),
-        timings=Timings(**{f.name: times.get(f.name) for f in fields(Timings)}),
-        mean_logprob=sum(t["logprob"] for t in tokens) / len(tokens) if tokens else None,
-        model=data.get("model") or model,
-        worker=data.get("worker") or "",
-    )
+        return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one request. cached_tokens of prompt_tokens were taken from the KV cache."""
+    """Tokens of one request. cached_tokens of prompt_tokens were taken from the KV cache. What a
+    server does not tell is 0."""
 
     prompt_tokens: int
     cached_tokens: int
@@ -22,8 +23,9 @@ class Timings:
     """Seconds of one request, by perf_counter in the pool.
 
     ttft_s counts from submission to the first token; tpot_s is
-    decode_s / (completion_tokens - 1) and None below two tokens. All are None for a server
-    that does not tell.
+    decode_s / (completion_tokens - 1) and None below two tokens. Of another server, ttft_s,
+    decode_s (first text to last) and e2e_s are measured here, from the request that it answered;
+    None is what neither tells.
     """
 
     queue_s: float | None = None

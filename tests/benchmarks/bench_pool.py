@@ -6,6 +6,9 @@ What it measures and how is in the package tests/benchmarks/pool/.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent))
 
 from pool.command import main
 

@@ -45,10 +45,11 @@ def test_all_batches_together_have_so_many_requests_at_the_server(config: Settin
     assert max(entry.open for entry in server.log) == 4
 
 
-@pytest.mark.parametrize(("name", "expected"), [(None, "here.gguf"), ("there", "there")])
+@pytest.mark.parametrize(("name", "expected"), [(None, "scripted"), ("there", "there")])
 def test_another_server_is_asked_by_its_own_name_of_the_model(
     config: Settings, name: str | None, expected: str
 ) -> None:
+    """Which is the only one that it serves, unless it is set."""
     with ScriptedServer() as server:
         settings = config.model_copy(update={"pool_url": server.url, "pool_model": name})
         with Asker(settings, at_once=1) as asker:

@@ -3,7 +3,8 @@
 A summary is the first line of each paragraph with its number, as the demo model has it; a
 translation follows a rule (support.rule_translation) and the glossary that it is told; renderings
 of terms it knows none; chapters begin at every fifth of the lines. Same request, same answer, same
-usage and timings. Every request goes to a log before it is answered.
+usage and timings. Every request goes to a log before it is answered. As a Foreign server it is
+like vLLM, Ollama or LM Studio: it streams when asked to, and tells no times.
 
 In a test:
 
@@ -25,7 +26,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -129,6 +130,30 @@ class Entry:
     open: int
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """What a server that is not ours does otherwise.
+
+    Attributes:
+        refuses: parameters that it answers with status 400.
+        models: rows of /v1/models; it knows these names alone.
+        tells_usage: at the end of a stream that asks for it, and of whole answers.
+    """
+
+    refuses: tuple[str, ...] = ()
+    models: tuple[Json, ...] = ({"id": "scripted", "object": "model"},)
+    tells_usage: bool = True
+
+    def refusal(self, body: Json) -> tuple[int, Json] | None:
+        """Return how a request is refused; None if it is not."""
+        for name in self.refuses:
+            if name in body:
+                return 400, _error(f"`{name}` is not supported", "invalid_value")
+        if body["model"] not in [each["id"] for each in self.models]:
+            return 404, _error(f"model {body['model']} not found", "not_found_error")
+        return None
+
+
 @dataclass
 class _State:
     """What the handlers share."""
@@ -138,6 +163,7 @@ class _State:
     rules: list[Rule]
     delay_s: float
     may_die: bool
+    foreign: Foreign | None = None
     log: list[Entry] = field(default_factory=list)
     open: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -181,6 +207,7 @@ class ScriptedServer:
         log_file: a JSON line for each request, beside `log`.
         delay_s: before every answer.
         may_die: the rule "die" ends the process (kill -9); else it drops the connection.
+        foreign: be another server than ours.
     """
 
     def __init__(
@@ -192,9 +219,10 @@ class ScriptedServer:
         log_file: Path | None = None,
         delay_s: float = 0.0,
         may_die: bool = False,
+        foreign: Foreign | None = None,
     ) -> None:
         self.api_key = api_key
-        self._state = _State(api_key, log_file, list(rules), delay_s, may_die)
+        self._state = _State(api_key, log_file, list(rules), delay_s, may_die, foreign)
         handler = type("Handler", (_Handler,), {"state": self._state})
         self._server = _Server(("127.0.0.1", port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -261,7 +289,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self._may_enter():
             with self.state.lock:
                 log = [asdict(entry) for entry in self.state.log]
-            models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+            models = {"object": "list", "data": (self.state.foreign or Foreign()).models}
             known = {"/v1/models": models, "/log": log}
             self._send(200 if self.path in known else 404, known.get(self.path, _error("no route")))
 
@@ -300,9 +328,32 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(rule.status, _error("told to", rule.code))
         elif rule.do == "not_json":
             self._send(200, None)
+        elif self.state.foreign and (refused := self.state.foreign.refusal(body)):
+            self._send(*refused)
         else:
             text, reason = answer_with(rule, entry.prompt)
-            self._send(200, _completion(entry, text, reason, bool(body.get("logprobs"))))
+            whole = _completion(entry, text, reason, bool(body.get("logprobs")))
+            if self.state.foreign:
+                self._send_as(self.state.foreign, whole, body)
+            else:
+                self._send(200, whole)
+
+    def _send_as(self, foreign: Foreign, whole: Json, body: Json) -> None:
+        """Send what another server would: no times, and a stream if asked for."""
+        del whole["timings"], whole["worker"]
+        if not foreign.tells_usage:
+            del whole["usage"]
+        if not body.get("stream"):
+            self._send(200, whole)
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("connection", "close")
+        self.end_headers()
+        for event in _events(whole, bool(body.get("stream_options"))):
+            self.wfile.write(f"data: {event}\n\n".encode())
+            self.wfile.flush()
+        self.close_connection = True
 
     def _send(self, status: int, content: Any) -> None:
         data = b"<html>" if content is None else json.dumps(content).encode()
@@ -382,6 +433,23 @@ def shown_glossary(prompt: str) -> list[tuple[str, str]]:
 def count(text: str) -> int:
     """Return the tokens that this server counts: words, and Chinese characters."""
     return len(re.findall(r"[\u3040-\u9fff]|[^\s\u3040-\u9fff]+", text))
+
+
+def _events(whole: Json, with_usage: bool) -> Iterator[str]:
+    """Yield a stream's events: a word each, the reason to finish, the usage, the end."""
+    [choice] = whole["choices"]
+    head = {"id": whole["id"], "object": "chat.completion.chunk", "model": whole["model"]}
+    logprobs = choice.get("logprobs", {}).get("content", [])
+    for n, word in enumerate(re.findall(r"\S+\s*|\s+", choice["message"]["content"])):
+        piece: Json = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+        if n < len(logprobs):
+            piece["logprobs"] = {"content": [logprobs[n]]}
+        yield json.dumps({**head, "choices": [piece]}, ensure_ascii=False)
+    last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    yield json.dumps({**head, "choices": [last]})
+    if with_usage and "usage" in whole:
+        yield json.dumps({**head, "choices": [], "usage": whole["usage"]})
+    yield "[DONE]"
 
 
 def _completion(entry: Entry, text: str, reason: str, logprobs: bool) -> Json:

@@ -8,10 +8,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from rich.console import Console
+from support.llama_source import BuildError
 
 from tasks.errors import PipelineError
 
-from .build import BuildError
 from .campaign import Plan, measure_missing
 from .machine import describe
 from .models import model_path
