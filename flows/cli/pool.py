@@ -34,10 +34,17 @@ def status() -> None:
     if found is None:
         typer.echo("The pool is not running. It starts by itself when a run needs it.")
         raise typer.Exit(1)
-    typer.echo(
-        f"{found.url} (pid {found.pid}): {found.state}, model {found.model or 'none yet'}, "
-        f"{found.running} running, {found.waiting} waiting"
-    )
+    said = [
+        f"{found.url} (pid {found.pid}): {found.state}",
+        f"model {found.model or 'none yet'}",
+        *([f"{len(found.workers)} workers"] if len(found.workers) > 1 else []),
+        f"{found.running} running",
+        f"{found.waiting} waiting",
+        *([f"{found.models} models", f"{found.swaps} swaps"] if found.models > 1 else []),
+    ]
+    typer.echo(", ".join(said))
+    if found.note:
+        typer.echo(found.note)
 
 
 @app.command()

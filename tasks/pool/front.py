@@ -31,7 +31,6 @@ from tasks.pool.api import (
     parse,
     sse,
     timings,
-    usage,
     with_details,
 )
 from tasks.pool.lifecycle import prove
@@ -39,7 +38,8 @@ from tasks.pool.metrics import Metrics
 from tasks.pool.protocol import Done, EngineRequest, Refused
 from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.streaming import Stream, unbroken, unless_gone
-from tasks.pool.supervisor import BusyError, PoolModel, Supervisor, Ticket
+from tasks.pool.supervisor import BusyError, Supervisor
+from tasks.pool.tickets import PoolModel, Ticket
 from tasks.pool.tuning import tuning_for, worker_config
 from tasks.settings import Settings
 
@@ -174,7 +174,8 @@ class Front:
 
     async def health(self, request: Request) -> Response:
         """Say what the pool does; a challenge is answered with a proof that it has the key."""
-        worker, state, model, progress = self._supervisor.worker, self._supervisor.state, "", 1.0
+        supervisor = self._supervisor
+        worker, state, model, progress = supervisor.worker, supervisor.state, "", 1.0
         if worker:
             model, progress = worker.model.name, 1.0 if worker.ready else worker.progress
         elif self._specs.fetching:
@@ -187,9 +188,13 @@ class Front:
                 "state": state,
                 "model": model,
                 "progress": progress,
-                "running": self._supervisor.running,
-                "waiting": self._supervisor.waiting,
+                "running": supervisor.running,
+                "waiting": supervisor.waiting,
                 "worker": worker.pid if worker else None,
+                "workers": [each.pid for each in supervisor.workers],
+                "models": len(supervisor.counters.models),
+                "swaps": supervisor.counters.swaps,
+                "note": worker.note if worker else "",
                 "proof": prove(self._key, challenge) if challenge else "",
             }
         )
@@ -231,6 +236,9 @@ class Front:
             )
             raise ApiError.of(400, "context_length_exceeded", error)
         ask = body.engine_request(prompt, room, body.wanted_logprobs)
+        if isinstance(shape, ChatShape) and not body.ignore_eos:
+            stop = [*ask.stop, *spec.stop]
+            ask = replace(ask, stop=stop, stop_tokens=list(spec.stop_tokens))
         model = PoolModel(body.model, spec.identity, model_config)
         return _Asked(body, shape, spec, model, _placed(ask, request))
 
@@ -277,9 +285,13 @@ class Front:
                 if isinstance(event, Done):
                     await self._check_unchanged(asked)
                     last = shape.part("", None, event.finish_reason)
-                    yield sse(self._detailed(last, ticket, event))
-                    if asked.body.stream_options.include_usage:
-                        yield sse({**last, "choices": [], "usage": usage(event)})
+                    told = self._detailed(last, ticket, event)
+                    if not asked.body.stream_options.include_usage:
+                        yield sse(told)
+                    else:  # once: some clients add up what they get
+                        used = told.pop("usage")
+                        yield sse(told)
+                        yield sse({**last, "choices": [], "usage": used})
             yield sse("[DONE]")
         except ApiError as error:
             yield sse(error.json())

@@ -3,7 +3,8 @@
 Owns when: after a while without requests, once other programs leave the processors alone, for a
 model of which something is not known yet, never again for one that died of it. A request ends it
 at once (that is the worker's doing); the next time that nobody asks, it goes on. It keeps no pool
-alive.
+alive. Where a model has several workers nothing is measured: a request that another of them answers
+would disturb it, and what is best for one alone is not for all at work.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ import psutil
 from tasks.errors import StorageError
 from tasks.pool.guard import Activity
 from tasks.pool.protocol import Tune, Tuned
-from tasks.pool.supervisor import PoolModel, Supervisor, Worker
+from tasks.pool.supervisor import Supervisor
+from tasks.pool.tickets import PoolModel
 from tasks.pool.tuning import Tuning, keep, missing
+from tasks.pool.worker_handle import Worker
 from tasks.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -81,13 +84,13 @@ class IdleTuning:
             self._look()
 
     def _look(self) -> None:
-        worker = self._supervisor.worker
+        worker = self._supervisor.only_worker
         if self._tuning and self._activity.idle_s < time.monotonic() - self._since:
             self._tuning = None  # a request came between
         if self._tuning:
             if worker is not self._tuning:
                 self._died(self._tuning.model)
-        elif worker and worker.ready and self._activity.idle_s >= self._idle_s:
+        elif worker and self._activity.idle_s >= self._idle_s:
             self._begin(worker)
         else:
             self._looks.clear()

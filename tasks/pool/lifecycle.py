@@ -18,9 +18,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,16 @@ class PoolAddress:
 
 @dataclass(frozen=True)
 class PoolStatus:
-    """A living pool. `progress` is the loading model's, from 0 to 1."""
+    """A living pool.
+
+    Attributes:
+        progress: of the load, from 0 to 1.
+        worker: the pid of the first that is ready, or else of the one that loads.
+        workers: the pids of all.
+        models: how many it has served.
+        swaps: loads of another model than the one before.
+        note: what the user should know of how the model runs; may be empty.
+    """
 
     url: str
     pid: int
@@ -72,6 +81,10 @@ class PoolStatus:
     running: int
     waiting: int
     worker: int | None
+    workers: Sequence[int] = ()
+    models: int = 0
+    swaps: int = 0
+    note: str = ""
 
     @property
     def in_use(self) -> bool:
@@ -240,8 +253,9 @@ def pool_status(settings: Settings) -> PoolStatus | None:
     state = files.read_state()
     if health is None or state is None:
         return None
-    shown = ("state", "model", "progress", "running", "waiting", "worker")
-    return PoolStatus(state.url, state.pid, **{name: health[name] for name in shown})
+    shown = [each.name for each in fields(PoolStatus) if each.name not in ("url", "pid")]
+    found = {name: health[name] for name in shown if name in health}  # an older pool tells less
+    return PoolStatus(state.url, state.pid, **found)
 
 
 def stop_pool(

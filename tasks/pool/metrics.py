@@ -57,7 +57,7 @@ class _Sums(Collector):
         self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
-        counters, worker = self._supervisor.counters, self._supervisor.worker
+        counters = self._supervisor.counters
         ended = CounterMetricFamily(
             "lectern_requests", "requests that have ended", labels=["finish_reason"]
         )
@@ -70,20 +70,22 @@ class _Sums(Collector):
             "completion_tokens": ("tokens of answers", counters.completion_tokens),
             "worker_busy_seconds": ("time of workers with something to do", counters.busy_s),
             "worker_llama_seconds": ("of this, inside llama.cpp", counters.llama_s),
-            "worker_loads": ("models loaded", counters.loads),
+            "worker_loads": ("models loaded, by each worker", counters.loads),
+            "worker_swaps": ("loads of another model than the one before", counters.swaps),
             "worker_crashes": ("workers that died at work", counters.crashes),
         }
         for name, (about, value) in sums.items():
             yield CounterMetricFamily(f"lectern_{name}", about, value=value)
-        ready = worker if worker and worker.ready else None
+        ready = [worker for worker in self._supervisor.workers if worker.ready]
         gauges = {
+            "workers": ("workers that have loaded their model", len(ready)),
             "slots": (
                 "sequences that are decoded together",
-                ready.model.config.n_seq_max if ready else 0,
+                sum(worker.seats for worker in ready),
             ),
             "worker_memory_estimate_bytes": (
-                "what the worker should have resident",
-                ready.memory_estimate if ready else 0,
+                "what the workers should have resident, all together",
+                sum(worker.memory_estimate for worker in ready),
             ),
             "requests_running": ("requests in a slot", self._supervisor.running),
             "requests_waiting": ("requests in the queue", self._supervisor.waiting),

@@ -54,6 +54,7 @@ class WorkerConfig:
         rope_scaling, rope_factor: how positions beyond n_ctx_train / rope_factor are made.
         tensor_split: each GPU's share of the model; none: by what they have free.
         gpus: those that the worker may use, by llama.cpp's numbers; None: all.
+        n_workers: how many there are to be; 0: one for each GPU that it fits on, else one.
     """
 
     model_path: str = field(compare=False)  # the same content may lie in several places
@@ -73,6 +74,7 @@ class WorkerConfig:
     rope_factor: float = 1.0
     tensor_split: Sequence[float] = ()
     gpus: Sequence[int] | None = field(default=None, compare=False)
+    n_workers: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +149,19 @@ class Ready:
     Attributes:
         n_ctx: of one sequence.
         memory_estimate: bytes that the process should have resident; 0: not known.
+        n_seq_max: sequences together; 0: as configured.
+        gpus: those that it uses, where it has chosen them itself.
+        siblings: the GPUs of each further worker that there should be; None: all, or none.
+        note: what the user should know of how it runs; may be empty.
     """
 
     n_ctx: int
     n_vocab: int
     memory_estimate: int = 0
+    n_seq_max: int = 0
+    gpus: Sequence[int] | None = None
+    siblings: Sequence[Sequence[int] | None] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,7 @@ class Scheduler:
         self.n_batch = n_batch
         self.reuse = reuse
         self.slots = Slots(n_seq_max, n_cells, reuse=reuse)
-        self.waiting = WaitingLine()
+        self.waiting: WaitingLine[Sequence] = WaitingLine()
         self.running: list[Sequence] = []  # in the order of admission
 
     def __bool__(self) -> bool:

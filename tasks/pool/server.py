@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 async def serve(config: Settings, files: PoolFiles) -> None:
     """Serve until a signal comes, or nobody has asked for pool_idle_s."""
-    supervisor = Supervisor(config.pool_queue_max)
+    supervisor = Supervisor(config.pool_queue_max, n_workers=config.pool_n_workers)
     await supervisor.start()
     # Only now: the first worker imports what it needs meanwhile.
     from tasks.pool.app import make_server

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 
@@ -81,9 +81,18 @@ class Serving:
         known = [model.resident for model in models if model.resident is not None]
         return self._resident + sum(known) if len(known) == len(models) else 0
 
-    def tell_ready(self) -> None:
-        n_ctx, n_vocab = self._runner.n_ctx, self._runner.n_vocab
-        self._send([Ready(n_ctx=n_ctx, n_vocab=n_vocab, memory_estimate=self.memory_estimate)])
+    def tell_ready(self, siblings: Sequence[Sequence[int] | None] = ()) -> None:
+        """Say what is loaded, and which GPUs further workers should use."""
+        ready = Ready(
+            n_ctx=self._runner.n_ctx,
+            n_vocab=self._runner.n_vocab,
+            memory_estimate=self.memory_estimate,
+            n_seq_max=self._config.n_seq_max,
+            gpus=self._config.gpus,
+            siblings=siblings,
+            note=self._model.note,
+        )
+        self._send([ready])
 
     def run(self, inbox: SimpleQueue[Order]) -> None:
         """Follow orders until the process ends."""

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tasks.pool.api import ApiError
 from tasks.pool.protocol import Done, Refused, Text
-from tasks.pool.supervisor import Restarted, Ticket
+from tasks.pool.tickets import Restarted, Ticket
 
 Result = TypeVar("Result")
 

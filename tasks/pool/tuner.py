@@ -13,9 +13,11 @@ from time import perf_counter
 
 from tasks.errors import ModelError
 from tasks.pool.alarm import Alarm
+from tasks.pool.contexts import auto_flash_attn
 from tasks.pool.cpus import physical_cores, usable_cpus
+from tasks.pool.devices import on_gpu
 from tasks.pool.fit import free_memory
-from tasks.pool.loading import Model, auto_flash_attn, needs, on_gpu
+from tasks.pool.loading import Model, needs
 from tasks.pool.measuring import LEAST_DEPTH, context_for, depth_for, measure
 from tasks.pool.protocol import Measured, Tune, Tuned, WorkerConfig
 from tasks.pool.search import Choices, Search

@@ -148,7 +148,9 @@ def keep(settings: Settings, identity: str, tuning: Mapping[str, Any]) -> Path:
 
 def _file(settings: Settings, identity: str) -> Path:
     """Return the file of a model here, in contexts of this size: they decide what fits."""
-    parts = (identity, machine(), str(settings.pool_n_gpu_layers), str(settings.pool_n_ctx))
+    parts = [identity, machine(), str(settings.pool_n_gpu_layers), str(settings.pool_n_ctx)]
+    if settings.pool_tensor_split:
+        parts.append(str(settings.pool_tensor_split))
     name = sha256("\0".join(parts).encode()).hexdigest()
     return settings.home / "tuning" / f"{name}.json"
 

@@ -81,16 +81,18 @@ def load(config: WorkerConfig, alarm: Alarm, events: Events) -> Serving:
     """
     from tasks.pool.loading import load_draft_model, load_model
     from tasks.pool.serving import Serving
+    from tasks.pool.sharing import share
 
     resident = psutil.Process().memory_info().rss
-    model = load_model(config, events.loading)
+    taken = share(config)
+    model = load_model(taken.config, events.loading)
     serving = Serving(model, alarm, events.send, resident)
     if config.draft_path:
         try:
             serving.guess_with(load_draft_model(model))
         except ModelError as error:
             print(f"going on without the draft model: {error}", file=sys.stderr)
-    serving.tell_ready()
+    serving.tell_ready(taken.siblings)
     return serving
 
 

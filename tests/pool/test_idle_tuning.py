@@ -18,7 +18,8 @@ from tasks.pool.cpus import usable_cpus
 from tasks.pool.guard import Activity
 from tasks.pool.idle_tuning import IdleTuning, busy_share
 from tasks.pool.protocol import Done, EngineRequest, WorkerConfig
-from tasks.pool.supervisor import PoolModel, Supervisor
+from tasks.pool.supervisor import Supervisor
+from tasks.pool.tickets import PoolModel
 from tasks.pool.tuning import missing
 from tasks.settings import Settings
 

@@ -82,6 +82,12 @@ class Pool:
         deltas = (json.loads(piece)["choices"][0]["delta"] for piece in pieces)
         return "".join(delta.get("content", "") for delta in deltas)
 
+    def number(self, name: str) -> float:
+        """Return what /metrics tells."""
+        found = re.search(rf"^{name} (\S+)$", self.http.get("/metrics").text, re.MULTILINE)
+        assert found
+        return float(found[1])
+
     def ended(self) -> int:
         """Return how many requests have come to an end, by /metrics."""
         sums = re.findall(r"^lectern_requests_total\{.*\} (\S+)$", self.http.get("/metrics").text,
@@ -150,7 +156,7 @@ def impatient(tmp_path: Path) -> Iterator[Pool]:
     settings = make_settings(tmp_path / "home")
     files = PoolFiles(settings.home)
     files.prepare()
-    chosen = settings.model_dump(exclude_none=True)
+    chosen = settings.model_dump(exclude_unset=True)
     with files.log.open("ab") as log:
         front = subprocess.Popen(
             [sys.executable, "-c", IMPATIENT], cwd=PROJECT_ROOT, stdout=log, stderr=log,
@@ -164,6 +170,14 @@ def impatient(tmp_path: Path) -> Iterator[Pool]:
                 yield made
         finally:
             front.terminate()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[Pool]:
+    """A pool with two workers."""
+    settings = make_settings(tmp_path / "home").model_copy(update={"pool_n_workers": 2})
+    with running(settings) as made:
+        yield made
 
 
 def hold(pool: Pool, running: int) -> psutil.Process:
@@ -243,6 +257,27 @@ def test_requests_outlive_a_worker_that_hangs(impatient: Pool, undisturbed: list
     assert re.search(
         rf"worker {hung.pid} of demo: it gave no sign of life\. .*choose another model", pool.log()
     )
+
+
+def test_requests_outlive_one_of_two_workers(two: Pool, undisturbed: list[str]) -> None:
+    """They are answered as by one worker; what the other had is not asked again."""
+    with ThreadPoolExecutor(N_REQUESTS) as clients:
+        first = [clients.submit(two.ask, n) for n in range(N_REQUESTS)]
+        until(lambda: two.number("lectern_workers") == 2)  # there is one while the other loads
+        assert undisturbed == [text(each.result()) for each in first]
+        ended = two.ended()
+        asked = [clients.submit(two.ask, n) for n in range(N_REQUESTS)]
+        died = hold(two, N_REQUESTS)
+        [other] = set(two.status().workers) - {died.pid}
+        died.kill()
+        answered = [each.result() for each in asked]
+
+    assert undisturbed == [text(each) for each in answered]
+    assert two.ended() - ended == N_REQUESTS
+    told = [each.json()["worker"].rsplit(":", 1)[1] for each in answered]
+    assert told.count(str(other)) >= N_REQUESTS // 2
+    assert str(died.pid) not in told
+    assert two.number("lectern_worker_crashes_total") == 1
 
 
 def test_a_request_at_which_two_workers_die_is_refused_by_its_number(

@@ -32,7 +32,8 @@ from tasks.pool.protocol import (
     decode,
     encode,
 )
-from tasks.pool.supervisor import PoolModel, Supervisor
+from tasks.pool.supervisor import Supervisor
+from tasks.pool.tickets import PoolModel
 from tasks.pool.tuning import FIELDS, Tuning, keep, kept, missing, tuning_for
 from tasks.pool.worker_process import WORKER_COMMAND
 from tasks.settings import PROJECT_ROOT, Settings

@@ -6,7 +6,7 @@ import asyncio
 
 from tasks.pool.protocol import Done, EngineRequest, Refused, Text, WorkerConfig
 from tasks.pool.streaming import unbroken
-from tasks.pool.supervisor import PoolModel, Restarted, Ticket
+from tasks.pool.tickets import PoolModel, Restarted, Ticket
 
 
 def text(part: str) -> Text:

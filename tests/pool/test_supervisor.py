@@ -6,82 +6,24 @@ import asyncio
 import os
 import re
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from support import fake_worker
 from support.fake_worker import DIE, DIE_ONCE, ECHO, HOLD
+from support.supervising import model, outcome, request, scenario, supervised, until, workers
 
-from tasks.pool.protocol import Done, EngineRequest, Refused, WorkerConfig
-from tasks.pool.supervisor import BusyError, PoolModel, Restarted, Supervisor, Ticket
+from tasks.pool.protocol import Done, Refused, WorkerConfig
+from tasks.pool.supervisor import BusyError, Supervisor
+from tasks.pool.tickets import PoolModel, Restarted, Ticket
 from tasks.pool.worker_process import worker_environment
-
-COMMAND = (sys.executable, str(Path(fake_worker.__file__)))
-
-
-def model(name: str) -> PoolModel:
-    return PoolModel(name, name, WorkerConfig(model_path=name, n_ctx=100))
-
-
-def request(what: int, *stop: str) -> EngineRequest:
-    return EngineRequest(id=0, prompt=[what], max_tokens=1, stop=list(stop))
-
-
-async def outcome(ticket: Ticket) -> str:
-    """Return the answer's text, or the code of its refusal."""
-    async for event in ticket.events():
-        if isinstance(event, Done):
-            return event.text
-        if isinstance(event, Refused):
-            return event.code
-    raise AssertionError
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def supervised(
-    queue_max: int = 100, hung_s: float = 60, load_hung_s: float = 60
-) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor(queue_max, COMMAND, hung_s, load_hung_s)
-    await supervisor.start()
-    try:
-        yield supervisor
-    finally:
-        await supervisor.stop()
-
-
-def scenario(body: Callable[[Supervisor], Awaitable[None]], **options: Any) -> None:
-    async def play() -> None:
-        async with supervised(**options) as supervisor:
-            await asyncio.wait_for(body(supervisor), 20)
-
-    asyncio.run(play())
-
-
-def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if _is_worker(child)]
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    try:
-        return COMMAND[-1] in process.cmdline()
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return False
 
 
 def test_the_first_worker_starts_before_it_is_wanted() -> None:
     """The first load takes it. It is no worker of the pool's yet, and ends with the pool."""
 
     async def body(supervisor: Supervisor) -> None:
+        await until(lambda: len(workers()) == 1)
         [waiting] = workers()
         assert (supervisor.state, supervisor.worker) == ("idle", None)
         ticket = supervisor.submit(model("a"), request(ECHO))
@@ -91,7 +33,7 @@ def test_the_first_worker_starts_before_it_is_wanted() -> None:
         assert workers() == [waiting]
 
     async def nobody_asks(supervisor: Supervisor) -> None:
-        assert len(workers()) == 1
+        await until(lambda: len(workers()) == 1)
 
     scenario(body)
     scenario(nobody_asks)
@@ -100,6 +42,7 @@ def test_the_first_worker_starts_before_it_is_wanted() -> None:
 
 def test_a_worker_that_dies_before_it_is_wanted_is_nobodys_loss() -> None:
     async def body(supervisor: Supervisor) -> None:
+        await until(lambda: len(workers()) == 1)
         [waiting] = workers()
         waiting.kill()
         await until(lambda: not waiting.is_running())
@@ -175,7 +118,8 @@ def test_suspects_run_alone() -> None:
 
 
 def test_another_model_waits_until_the_first_is_done() -> None:
-    """The running one drains; what comes for it meanwhile queues behind the other."""
+    """When its turn is over, the running one drains; what comes for it meanwhile queues behind the
+    other."""
 
     async def body(supervisor: Supervisor) -> None:
         held = supervisor.submit(model("a"), request(HOLD))
@@ -189,10 +133,10 @@ def test_another_model_waits_until_the_first_is_done() -> None:
 
         assert [await outcome(other), await outcome(late)] == ["ok", "ok"]
         assert len({first_pid, other.worker_pid, late.worker_pid}) == 3
-        assert supervisor.counters.loads == 3
+        assert (supervisor.counters.loads, supervisor.counters.swaps) == (3, 2)
         assert supervisor.counters.crashes == 0
 
-    scenario(body)
+    scenario(body, turn_s=0)
 
 
 def test_one_model_under_two_names_is_loaded_once() -> None:

@@ -103,12 +103,33 @@ def test_system_text_is_not_lost_where_a_template_leaves_it_out() -> None:
         ("deepseek-ai-DeepSeek-V3.1", "<think></think>"),
         ("HuggingFaceTB-SmolLM3-3B", "<think>\n\n</think>\n"),
         ("Cohere2MoE", "<|START_THINKING|><|END_THINKING|>"),
+        ("openai-gpt-oss-120b", "<|start|>assistant<|channel|>final<|message|>"),
+        ("google-gemma-4-31B-it", "<|channel>thought\n<channel|>"),
     ],
 )
 def test_reasoning_is_switched_off_or_closed(name: str, expected: str, material: Path) -> None:
     prompt = _template(name, material).render([SYSTEM, USER])
 
     assert prompt.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Qwen3.5-4B", "<|im_end|>\n<|im_start|>user\n"),
+        ("GLM-4.6", "<|user|>\n"),
+        ("llama-cpp-rwkv-world", "\n\nUser: "),
+        ("ibm-granite-granite-3.3-2B-Instruct", "<|end_of_text|>\n<|start_of_role|>user"),
+    ],
+)
+def test_template_shows_what_ends_an_answer(name: str, expected: str, material: Path) -> None:
+    assert _template(name, material).between().startswith(expected)
+
+
+def test_template_for_one_turn_shows_no_end() -> None:
+    source = "{% if messages|length > 2 %}{{ raise_exception('no') }}{% endif %}{{ messages }}"
+
+    assert ChatTemplate(JinjaRenderer(source)).between() == ""
 
 
 def test_a_document_cannot_end_its_turn() -> None:

@@ -17,7 +17,7 @@ import pytest
 from support.vocabularies import TEMPLATES, parallel_text, vocabulary_file
 
 from tasks.pool.spec import ModelSpec, load_spec
-from tasks.pool.tokenizer import BpeTokenizer, LlamaTokenizer
+from tasks.pool.tokenizer import BpeTokenizer, LlamaTokenizer, MarkTokenizer
 from tasks.pool.vocabulary import load_vocabulary
 from tasks.records import Message
 from tasks.settings import PROJECT_ROOT, Settings
@@ -204,3 +204,23 @@ def _children(folder: Path) -> list[psutil.Process]:
             if any(argument.startswith(str(folder)) for argument in process.cmdline()):
                 found.append(process)
     return found
+
+
+class Letters:
+    """A tokenizer whose tokens are characters."""
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        return [ord(letter) for letter in text]
+
+
+@pytest.mark.parametrize(
+    ("special", "expected"),
+    [(True, [9, ord("a"), 8, 9, ord("b")]), (False, [ord(each) for each in "<u>a<a><u>b"])],
+)
+def test_marks_that_are_text_to_the_vocabulary_become_tokens(
+    special: bool, expected: list[int]
+) -> None:
+    """Where special tokens are looked for, and nowhere else."""
+    tokenizer = MarkTokenizer(Letters(), {"<u>": 9, "<a>": 8})
+
+    assert tokenizer.encode("<u>a<a><u>b", special=special) == expected

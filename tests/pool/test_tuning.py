@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -48,9 +48,11 @@ def test_what_was_measured_is_kept_for_that_model_alone(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("changed", [{"pool_n_ctx": 8192}, {"pool_n_gpu_layers": 0}])
+@pytest.mark.parametrize(
+    "changed", [{"pool_n_ctx": 8192}, {"pool_n_gpu_layers": 0}, {"pool_tensor_split": (3.0, 1.0)}]
+)
 def test_what_was_measured_holds_for_contexts_of_that_kind(
-    tmp_path: Path, changed: dict[str, int]
+    tmp_path: Path, changed: dict[str, Any]
 ) -> None:
     """Longer contexts need more memory: as many sequences may not fit."""
     keep(Settings(home=tmp_path), ONE, asdict(MEASURED))

@@ -39,6 +39,18 @@ def test_header_is_read(gguf: Path, tmp_path: Path) -> None:
     assert found.template_problem == ""
 
 
+def test_what_a_file_says_of_itself_is_read(tmp_path: Path) -> None:
+    rope = {"scaling.type": "yarn", "scaling.factor": 4.0, "scaling.original_context_length": 1024}
+    plain = _load(write_tiny_model(tmp_path / "plain.gguf"), tmp_path)
+    scaled = _load(write_tiny_model(tmp_path / "scaled.gguf", rope=rope), tmp_path)
+
+    assert (plain.architecture, list(plain.names)) == ("llama", ["tiny"])
+    assert (plain.rope_type, plain.rope_factor, plain.rope_n_ctx_orig) == ("", 0.0, 0)
+    assert (scaled.rope_type, scaled.rope_factor, scaled.rope_n_ctx_orig) == ("yarn", 4.0, 1024)
+    assert [plain.text(token) for token in plain.eog] == ["<|endoftext|>", "<|im_end|>"]
+    assert plain.between == "<|im_end|>\n<|im_start|>user\n"
+
+
 def test_second_load_starts_no_child(
     gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tasks.pool.bench import find_tuning, machine_alone
+from tasks.pool.contexts import auto_flash_attn
 from tasks.pool.cpus import physical_cores
 from tasks.pool.idle_tuning import BUDGET_S
-from tasks.pool.loading import auto_flash_attn
 from tasks.pool.models import ModelFiles, identify
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.spec import load_spec
