@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tasks.generate.ask import RunContext, ask
+from tasks.models.elsewhere import name_there
 from tasks.pool.client import PoolClient
-from tasks.pool.elsewhere import name_there
 from tasks.pool.lifecycle import PoolAddress, PoolStatus, ensure_pool, pool_status, reconnector
 from tasks.records import Generation, Request
 from tasks.settings import Settings

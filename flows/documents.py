@@ -36,9 +36,9 @@ from tasks.generate.budget import model_identity
 from tasks.generate.languages import language_code
 from tasks.generate.prompts import PromptLibrary
 from tasks.land import statistics
+from tasks.models.files import absolute_name
+from tasks.models.spec import ModelSpec, load_spec
 from tasks.naming import as_path
-from tasks.pool.models import absolute_name
-from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.tuning import tuning_for
 from tasks.records import CaptionsMode, OcrMode, Request
 from tasks.settings import PROJECT_ROOT, Settings, settings

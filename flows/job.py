@@ -38,7 +38,7 @@ from tasks.land.documents import landed_paths
 from tasks.land.files import tidy
 from tasks.media import cache
 from tasks.media.whisper_models import SpeechModel
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.records import Document, Generation, OcrMode, Request
 from tasks.settings import Settings
 

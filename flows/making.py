@@ -27,7 +27,7 @@ from tasks.generate.summarize import SummaryOptions, SummaryPlan
 from tasks.generate.translate import TranslationOptions, TranslationPlan
 from tasks.land import land_summary, land_transcript, land_translation
 from tasks.land.translations import FORMATS, Format, Output, settled_terms
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.records import Coverage, Document, Generation, Request, Segment, Source, Term
 from tasks.settings import Settings
 

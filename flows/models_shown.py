@@ -13,9 +13,9 @@ from rich.table import Table
 
 from flows.doctor.findings import size
 from flows.terminal import out
-from tasks.pool.description import Description
-from tasks.pool.inventory import Listed
-from tasks.pool.models import ModelFiles
+from tasks.models.description import Description
+from tasks.models.files import ModelFiles
+from tasks.models.inventory import Listed
 
 _LANGUAGES = 4  # in a column
 

@@ -67,9 +67,9 @@ def bench(
 def _bench(model: str | None, seconds: float, quantizations: bool, as_json: bool) -> None:
     from flows.progress import fetched_in_words
     from flows.terminal import err
+    from tasks.models.files import absolute_name
+    from tasks.models.spec import load_spec
     from tasks.pool.bench import compare_quantizations, find_tuning, machine_alone
-    from tasks.pool.models import absolute_name
-    from tasks.pool.spec import load_spec
     from tasks.pool.tuning import default_tuning, worker_config
 
     config = settings()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 def model_names(incomplete: str) -> list[str]:
     """Return names of models.toml, of Ollama's store, and GGUF files, that begin so."""
-    from tasks.pool import ollama
-    from tasks.pool.registry import read_known
+    from tasks.models import ollama
+    from tasks.models.registry import read_known
     from tasks.settings import settings
 
     names = list(read_known(settings().models / "models.toml"))

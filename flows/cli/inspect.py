@@ -76,7 +76,7 @@ def chunks(
     from flows.making import Summaries
     from flows.terminal import Terminal
     from tasks.generate.summarize import SummaryOptions
-    from tasks.pool.spec import load_spec
+    from tasks.models.spec import load_spec
 
     config = settings()
     make_folder(config.home)

@@ -44,7 +44,7 @@ def list_models(as_json: Json = False) -> None:
         lectern models list --json | jq -r 'select(.here) | .name'
     """
     from flows.models_shown import as_dict, print_models
-    from tasks.pool.inventory import models_here, named_models
+    from tasks.models.inventory import models_here, named_models
 
     config = settings()
     named = named_models(config)
@@ -71,7 +71,7 @@ def pull(name: Name) -> None:
     """
     from flows.models_shown import lies
     from flows.terminal import Terminal
-    from tasks.pool.models import resolve
+    from tasks.models.files import resolve
 
     try:
         with Terminal() as terminal:
@@ -101,7 +101,7 @@ def inspect(
     """
     from flows.models_shown import description_as_dict, print_description
     from flows.terminal import Terminal
-    from tasks.pool.description import describe
+    from tasks.models.description import describe
 
     config = settings()
     make_folder(config.home)

@@ -58,7 +58,7 @@ def fit(
 
         lectern models fit hf:Qwen/Qwen2.5-7B-Instruct-GGUF:q4_k_m --n-seq 4
     """
-    from tasks.pool.models import absolute_name
+    from tasks.models.files import absolute_name
 
     config = settings()
     model = absolute_model(name) or absolute_name(config.model, PROJECT_ROOT)

@@ -151,6 +151,6 @@ def speech_model_name(name: str | None) -> str | None:
 
 def absolute_model(name: str | None) -> str | None:
     """Make a model's path absolute; other names mean the same everywhere."""
-    from tasks.pool.models import absolute_name
+    from tasks.models.files import absolute_name
 
     return absolute_name(name, Path.cwd()) if name else None

@@ -9,10 +9,10 @@ import psutil
 from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.machine import memory_limit
 from tasks.errors import ModelError
+from tasks.models.files import ModelFiles, absolute_name, resolve, to_fetch
+from tasks.models.nearest import listed
+from tasks.models.registry import read_known
 from tasks.pool.fit import free_memory
-from tasks.pool.models import ModelFiles, absolute_name, resolve, to_fetch
-from tasks.pool.nearest import listed
-from tasks.pool.registry import read_known
 from tasks.settings import PROJECT_ROOT, Settings
 
 _OVERHEAD = 1.2  # of the weights: what llama.cpp computes in comes on top

@@ -22,9 +22,9 @@ from flows.server import (
     read_connection,
 )
 from tasks.errors import PipelineError
-from tasks.pool.elsewhere import authorization, base_of, is_local, is_served, read_models
+from tasks.models.elsewhere import authorization, base_of, is_local, is_served, read_models
+from tasks.models.nearest import listed, nearest
 from tasks.pool.lifecycle import PoolFiles, pool_status
-from tasks.pool.nearest import listed, nearest
 from tasks.settings import PROJECT_ROOT, Settings
 
 _OURS = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")

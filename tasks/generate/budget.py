@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.records import Message, Sampling
 from tasks.settings import Settings
 

@@ -23,8 +23,8 @@ from tasks.generate.summarize import (
     request_maker,
     summary_id,
 )
+from tasks.models.spec import ModelSpec
 from tasks.naming import title_of
-from tasks.pool.spec import ModelSpec
 from tasks.records import Chapter, Chunk, Document, Generation, Request, Segment, Source
 from tasks.settings import Settings
 

@@ -15,7 +15,7 @@ from tasks.chunk.text import line_text, shorten
 from tasks.generate.budget import Budget, request_key
 from tasks.generate.languages import language_name
 from tasks.generate.prompts import PromptLibrary
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.records import GenerationTask, Line, Message, PromptRef, Request, Sampling, Source
 
 Rendered = tuple[tuple[Message, ...], PromptRef]

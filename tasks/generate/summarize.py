@@ -26,8 +26,8 @@ from tasks.generate.prompts import PromptLibrary
 from tasks.generate.requests import RequestMaker
 from tasks.generate.summary_requests import SummaryRequests
 from tasks.generate.support import unsupported
+from tasks.models.spec import ModelSpec
 from tasks.naming import title_of
-from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Bullet,
     Chunk,

@@ -34,8 +34,8 @@ from tasks.generate.protected import (
 from tasks.generate.requests import RequestMaker
 from tasks.generate.translation_checks import judge
 from tasks.generate.translation_requests import Preceding, TranslationRequests
+from tasks.models.spec import ModelSpec
 from tasks.naming import file_name
-from tasks.pool.spec import ModelSpec
 from tasks.records import (
     Chunk,
     Coverage,

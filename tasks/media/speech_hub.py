@@ -1,4 +1,4 @@
-"""Whispers in CTranslate2's format from a hub, through `tasks.pool.hub`, which fetches GGUF files.
+"""Whispers in CTranslate2's format from a hub, by tasks.models.hub, which fetches GGUF files too.
 
 Owns which files of a repository they are, and what to say where they can't be had. They lie in the
 hub's cache, as those of every program with faster-whisper do: what is there is used, without
@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tasks.errors import ModelError
-from tasks.pool.models import Progress
+from tasks.models.files import Progress
 
 NEEDED = ("model.bin", "config.json", "tokenizer.json")  # without the last the hub is asked for it
 # The weights last: where they are, everything is.
@@ -52,7 +52,7 @@ def fetch(name: str, repo: str, here: Sequence[str], progress: Progress | None) 
         HTTPError,
     )
 
-    from tasks.pool import hub
+    from tasks.models import hub
 
     try:
         files = HfApi().list_repo_files(repo)

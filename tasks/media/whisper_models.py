@@ -24,8 +24,8 @@ import psutil
 from tasks.errors import ModelError
 from tasks.media.speech_hub import NEEDED, WANTED, cached, fetch
 from tasks.media.speech_shapes import BEST, FETCHED, KNOWN, MIB, need_mb, shape_of
+from tasks.models.files import ModelFiles, Progress, identify
 from tasks.pool.cgroups import memory_groups
-from tasks.pool.models import ModelFiles, Progress, identify
 from tasks.settings import Settings
 
 DEMO = "demo"

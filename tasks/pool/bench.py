@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from tasks.errors import InferenceError, ModelError
 from tasks.files import make_folder
 from tasks.locks import acquire
+from tasks.models.spec import ModelSpec
 from tasks.pool.lifecycle import PoolFiles, hold_lock, pool_status, stop_pool
 from tasks.pool.protocol import (
     Event,
@@ -32,7 +33,6 @@ from tasks.pool.protocol import (
     decode,
     encode,
 )
-from tasks.pool.spec import ModelSpec
 from tasks.pool.tuning import Rates, Tuning, default_tuning, free_fields, keep, worker_config
 from tasks.pool.worker_process import WORKER_COMMAND, worker_environment
 from tasks.settings import Settings

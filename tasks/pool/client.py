@@ -20,10 +20,10 @@ from typing import Any
 import httpx
 
 from tasks.errors import InferenceError, PipelineError, RefusedError
+from tasks.models.elsewhere import authorization, base_of, is_local, not_served, read_models
 from tasks.pool.client_answer import Json, Refusal, is_answer, read_answer, read_refusal
 from tasks.pool.client_stream import CutOffError, StreamRefusedError, gather
 from tasks.pool.dialect import Dialect
-from tasks.pool.elsewhere import authorization, base_of, is_local, not_served, read_models
 from tasks.pool.lifecycle import PoolAddress
 from tasks.pool.types import ChatAnswer, Timings
 from tasks.records import Message, Sampling

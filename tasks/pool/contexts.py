@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp as llama
 
 from tasks.errors import ModelError
+from tasks.models.header_values import frequencies_of
+from tasks.models.llama_log import LlamaLog
+from tasks.models.rope import parameters
 from tasks.pool.cpus import physical_cores
 from tasks.pool.devices import on_gpu
-from tasks.pool.llama_log import LlamaLog
 from tasks.pool.lora import put_on
-from tasks.pool.model_header import frequencies_of
 from tasks.pool.protocol import FlashAttn, WorkerConfig
-from tasks.pool.rope import parameters
 
 if TYPE_CHECKING:
     from tasks.pool.loading import Model

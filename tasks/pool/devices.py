@@ -15,8 +15,8 @@ from typing import Any
 import llama_cpp as llama
 from llama_cpp._ggml import libggml
 
+from tasks.models.gguf_header import GgufHeader
 from tasks.pool.fit import Need
-from tasks.pool.gguf_header import GgufHeader
 from tasks.pool.gpus import Gpu, Offload, check_split, own
 from tasks.pool.protocol import WorkerConfig
 

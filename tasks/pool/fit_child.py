@@ -22,14 +22,14 @@ import llama_cpp as llama
 import psutil
 
 from tasks.errors import ModelError
+from tasks.models.limits import lower
+from tasks.models.stdout import claim_stdout
 from tasks.pool.cgroups import memory_groups
 from tasks.pool.devices import gpus, gpus_for, how_it_runs
 from tasks.pool.fit import Need, free_memory
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
-from tasks.pool.limits import lower
 from tasks.pool.loading import Needs, needs
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.worker import claim_stdout
 
 _CPU_SECONDS = 120
 _STEP = 256  # tokens in which contexts are counted
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _limit(path: Path) -> None:
-    """Bound this process, as tasks.pool.vocabulary_child does. Not its memory where there are GPUs,
+    """Bound this process like tasks.models.vocabulary_child; not its memory where there are GPUs,
     whose drivers reserve what they do not use."""
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_CPU, _CPU_SECONDS)

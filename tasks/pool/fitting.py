@@ -18,10 +18,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tasks.errors import ModelError
+from tasks.models.files import ModelFiles, Progress, origin_of, remembered_identity, resolve
+from tasks.models.registry import KnownModel, read_known
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
-from tasks.pool.models import ModelFiles, Progress, origin_of, remembered_identity, resolve
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.registry import KnownModel, read_known
 from tasks.pool.tuning import default_tuning, tuning_for
 from tasks.pool.worker_process import worker_environment
 from tasks.settings import Settings
@@ -135,7 +135,7 @@ def _header_of(
 
 
 def _shape_alone(name: str, known: KnownModel, quantization: str, folder: Path) -> ModelFiles:
-    from tasks.pool.shape_file import write_shape_file
+    from tasks.models.shape_file import write_shape_file
 
     assert known.shape is not None
     path = folder / f"{quantization}.gguf"

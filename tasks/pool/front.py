@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tasks.errors import ModelError
+from tasks.models.spec import ModelSpec, load_spec
 from tasks.pool.answer_text import ReasoningFilter, strip_reasoning
 from tasks.pool.api import (
     ApiError,
@@ -36,7 +37,6 @@ from tasks.pool.api import (
 from tasks.pool.lifecycle import prove
 from tasks.pool.metrics import Metrics
 from tasks.pool.protocol import Done, EngineRequest, Refused
-from tasks.pool.spec import ModelSpec, load_spec
 from tasks.pool.streaming import Stream, unbroken, unless_gone
 from tasks.pool.supervisor import BusyError, Supervisor
 from tasks.pool.tickets import PoolModel, Ticket

@@ -21,6 +21,9 @@ import psutil
 from numpy.typing import NDArray
 
 from tasks.errors import ModelError
+from tasks.models.header_values import rope_of
+from tasks.models.llama_log import LlamaLog
+from tasks.models.rope import n_ctx_max
 from tasks.pool.contexts import LOG, make_context
 from tasks.pool.devices import (
     gpus_for,
@@ -39,11 +42,8 @@ from tasks.pool.fit import (
     sequences_that_fit,
 )
 from tasks.pool.gpus import Layers, Offload
-from tasks.pool.llama_log import LlamaLog
 from tasks.pool.lora import LoadedAdapter, load_adapters, size_of
-from tasks.pool.model_header import rope_of
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.rope import n_ctx_max
 
 _MOST_UNUSED = 128  # tokens, as llama.cpp allows them for speculation
 

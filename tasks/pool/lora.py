@@ -1,6 +1,6 @@
 """LoRA adapters over a loaded model, by llama.cpp.
 
-Owns loading them and putting them on a context. What a request calls them is tasks.pool.adapters'
+Owns loading them and putting them on a context. What a request calls them is tasks.models.adapters'
 business.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import llama_cpp as llama
 
 from tasks.errors import ModelError
-from tasks.pool.llama_log import LlamaLog
+from tasks.models.llama_log import LlamaLog
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,15 @@ from typing import Any
 import llama_cpp as llama
 
 from tasks.errors import ModelError
+from tasks.models.stdout import claim_stdout
+from tasks.models.tensors import UnknownShapeError, n_parameters
 from tasks.pool.alarm import Alarm
 from tasks.pool.cpus import physical_cores
 from tasks.pool.loading import Model, load, load_model
 from tasks.pool.measuring import measure
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.stand_in import N_CTX, shape_of, write_stand_in
-from tasks.pool.tensors import UnknownShapeError, n_parameters
 from tasks.pool.tuning import Rates, Tuning
-from tasks.pool.worker import claim_stdout
 
 OTHERS = ("Q4_0", "Q8_0", "Q4_K_M", "Q5_K_M")  # what is fast somewhere first
 _DEPTH = 512

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from tasks.models.registry import KnownModel, ModelShape
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.registry import KnownModel, ModelShape
 
 QUANTIZATIONS = ("Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
 N_CTX = 4096
@@ -56,8 +56,8 @@ def size_of(shape: ModelShape, quantization: str) -> Size:
     Raises:
         ModelError: llama.cpp does not take the shape.
     """
+    from tasks.models.shape_file import write_shape_file
     from tasks.pool.loading import needs  # llama.cpp takes a while to import
-    from tasks.pool.shape_file import write_shape_file
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"{quantization}.gguf"

@@ -17,9 +17,9 @@ import llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.pool.registry import ModelShape
-from tasks.pool.shape_file import add_shape
-from tasks.pool.tensors import UnknownShapeError, tensors_of
+from tasks.models.registry import ModelShape
+from tasks.models.shape_file import add_shape
+from tasks.models.tensors import UnknownShapeError, tensors_of
 
 N_CTX, N_VOCAB = 4096, 256
 _LAYERS = 2  # quantizations that mix types give every other layer more bits

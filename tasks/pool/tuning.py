@@ -24,7 +24,7 @@ from tasks.pool.protocol import FlashAttn, WorkerConfig
 if TYPE_CHECKING:  # not in the worker, which needs none of it and is to start fast
     from pydantic import TypeAdapter
 
-    from tasks.pool.spec import ModelSpec
+    from tasks.models.spec import ModelSpec
     from tasks.settings import Settings
 
 # A chunk of a usual summary: tokens of its own in the prompt, and of the answer.

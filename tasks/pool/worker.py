@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import psutil
 
 from tasks.errors import ModelError
+from tasks.models.stdout import claim_stdout
 from tasks.pool.protocol import (
     EngineRequest,
     Event,
@@ -53,13 +54,6 @@ class Events:
         if progress - self._progress >= 0.01:
             self._progress = progress
             self.send([Loading(progress=progress)])
-
-
-def claim_stdout() -> BinaryIO:
-    """Return a private handle of stdout, and send all other prints to stderr."""
-    private = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return private
 
 
 def read_orders(stdin: BinaryIO, inbox: SimpleQueue[Order], ring: Callable[[], None]) -> None:

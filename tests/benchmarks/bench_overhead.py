@@ -31,9 +31,9 @@ from rich.table import Table
 
 from tasks.extract import extract
 from tasks.land import Ledger, cost_of, read_table
+from tasks.models.spec import load_spec
 from tasks.pool.client import PoolClient
 from tasks.pool.lifecycle import ensure_pool, stop_pool
-from tasks.pool.spec import load_spec
 from tasks.records import Generation, Message, Sampling
 from tasks.settings import PROJECT_ROOT, Settings
 

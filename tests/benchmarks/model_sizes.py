@@ -8,7 +8,7 @@ from __future__ import annotations
 import llama_cpp
 
 from tasks.files import put_in_place
-from tasks.pool.registry import read_known
+from tasks.models.registry import read_known
 from tasks.pool.sizes import render_sizes
 from tasks.settings import PROJECT_ROOT
 

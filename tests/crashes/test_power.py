@@ -87,7 +87,7 @@ for port in (1, 2):
 DOWNLOAD = """
 import sys
 from pathlib import Path
-from tasks.pool import hub
+from tasks.models import hub
 
 hub.CHUNK = 4096
 print(hub.fetch("hf:own/er"))

@@ -24,10 +24,10 @@ from support.command import Lectern
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import InferenceError, ModelError
+from tasks.models.files import ModelFiles, identify
 from tasks.pool import bench as pool_bench
 from tasks.pool.bench import Comparison, tune
 from tasks.pool.lifecycle import ensure_pool, pool_status, stop_pool
-from tasks.pool.models import ModelFiles, identify
 from tasks.pool.protocol import Tune, WorkerConfig
 from tasks.pool.tuning import FIELDS, Tuning, kept, tuning_for
 from tasks.settings import PROJECT_ROOT, Settings

@@ -12,9 +12,9 @@ from tasks.extract import extract
 from tasks.generate.lines import numbered
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
+from tasks.models.spec import ModelSpec, load_spec
 from tasks.pool.client import PoolClient
 from tasks.pool.lifecycle import ensure_pool, stop_pool
-from tasks.pool.spec import ModelSpec, load_spec
 from tasks.records import Chunk, Generation, Line, Message, Request, Sampling
 from tasks.settings import PROJECT_ROOT, Settings
 

@@ -17,7 +17,7 @@ from support.scripted_server import answer_by_rule
 
 from tasks.generate.prompts import PromptLibrary
 from tasks.generate.summarize import SummaryOptions, SummaryPlan
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.records import (
     Citation,
     Coverage,

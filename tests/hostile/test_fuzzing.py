@@ -28,7 +28,7 @@ from support.vocabularies import TEMPLATES, vocabulary_file
 from tasks.errors import PipelineError
 from tasks.extract import extract
 from tasks.land.tables import to_frame
-from tasks.pool.vocabulary import load_vocabulary
+from tasks.models.vocabulary import load_vocabulary
 from tasks.settings import PROJECT_ROOT, Settings
 
 SOAK = bool(os.environ.get("LECTERN_SOAK"))

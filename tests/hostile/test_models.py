@@ -22,9 +22,9 @@ from support.hostile_models import (
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
+from tasks.models.spec import load_spec
 from tasks.pool.fit import GIB, Need, free_memory, remedy
 from tasks.pool.protocol import LoadFailed, Ready, WorkerConfig, decode, encode
-from tasks.pool.spec import load_spec
 from tasks.pool.tuning import default_tuning, worker_config
 from tasks.records import Message
 from tasks.settings import PROJECT_ROOT, Settings

@@ -19,12 +19,12 @@ from benchmarks.pool.shapes import HALF_B, Shape, write_model
 from support.engines import always_guess, make_runner, request, run, same_up_to_close_calls
 from support.tiny_model import write_tiny_model
 
+from tasks.models.spec import load_spec
 from tasks.pool.engine import Engine
 from tasks.pool.model_runner import ModelRunner
 from tasks.pool.protocol import Done
 from tasks.pool.scheduler import Scheduler
 from tasks.pool.sequences import Piece, Sequence
-from tasks.pool.spec import load_spec
 from tasks.records import Message
 from tasks.settings import Settings
 

@@ -17,10 +17,10 @@ from support.hostile_models import bad_models, unwritten_model
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
+from tasks.models.files import resolve
 from tasks.pool.fit import GIB, compute_on, need_in, quantized_size
 from tasks.pool.fit_answer import Fit
 from tasks.pool.fitting import config_for, fit, fit_of
-from tasks.pool.models import resolve
 from tasks.pool.protocol import Event, LoadFailed, Ready, WorkerConfig, decode, encode
 from tasks.pool.worker_process import WORKER_COMMAND
 from tasks.settings import PROJECT_ROOT, Settings

@@ -10,10 +10,10 @@ from support.tiny_lora import write_lora
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
+from tasks.models.spec import load_spec
 from tasks.pool.engine import Engine
 from tasks.pool.loading import need_of
 from tasks.pool.protocol import Done, WorkerConfig
-from tasks.pool.spec import load_spec
 from tasks.settings import Settings
 
 PROMPT = "The quick brown fox jumps over the lazy dog."

@@ -12,10 +12,10 @@ from support.engines import request as ask
 from support.tiny_hybrid import write_tiny_hybrid
 from support.tiny_rwkv import TOKENS, write_tiny_rwkv
 
+from tasks.models.spec import load_spec
 from tasks.pool.engine import Engine
 from tasks.pool.loading import need_of
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.spec import load_spec
 from tasks.records import Message
 from tasks.settings import Settings
 

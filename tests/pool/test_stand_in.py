@@ -8,12 +8,12 @@ import pytest
 from support.gguf_header import Header, u32
 from support.tiny_model import N_EMBD, N_FF, N_HEAD, write_tiny_model
 
+from tasks.models.registry import ModelShape
+from tasks.models.tensors import UnknownShapeError
 from tasks.pool.loading import load
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.quantization_child import OTHERS, Order, measured
-from tasks.pool.registry import ModelShape
 from tasks.pool.stand_in import N_CTX, N_VOCAB, shape_of
-from tasks.pool.tensors import UnknownShapeError
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tasks.errors import StorageError
-from tasks.pool.spec import ModelSpec
+from tasks.models.spec import ModelSpec
 from tasks.pool.tuning import (
     FIELDS,
     Rates,

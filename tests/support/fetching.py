@@ -16,7 +16,7 @@ from tasks.settings import PROJECT_ROOT
 _PROGRAM = """
 import json, sys
 from tasks.errors import ModelError
-from tasks.pool.models import identify, resolve
+from tasks.models.files import identify, resolve
 from tasks.settings import Settings
 config, header_only = Settings(), sys.argv[1] == "1"
 for name in sys.argv[2:]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from tasks.generate.prompts import PromptLibrary
-from tasks.pool.spec import ModelSpec
-from tasks.pool.template import ChatTemplate, JinjaRenderer
+from tasks.models.spec import ModelSpec
+from tasks.models.template import ChatTemplate, JinjaRenderer
 from tasks.records import Line, Message, PromptRef, Request, Sampling, Segment, Source
 from tasks.settings import PROJECT_ROOT, Settings
 

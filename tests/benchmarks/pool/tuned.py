@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tasks.models.files import ModelFiles, identify
+from tasks.models.spec import load_spec
 from tasks.pool.bench import find_tuning, machine_alone
 from tasks.pool.contexts import auto_flash_attn
 from tasks.pool.cpus import physical_cores
 from tasks.pool.idle_tuning import BUDGET_S
-from tasks.pool.models import ModelFiles, identify
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.spec import load_spec
 from tasks.pool.tuning import Tuning, kept
 from tasks.pool.worker_process import worker_environment
 from tasks.settings import Settings

@@ -1,0 +1,226 @@
+"""From a model's name to its GGUF file on this disk.
+
+Owns the forms a name can take (a path, hf:owner/repo:quantization, ollama:name:tag, a name from
+models.toml; each with adapters behind a +), and a file's identity. Does not look into the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.errors import ModelError
+from tasks.models import ollama
+from tasks.models.adapters import (
+    AdaptedName,
+    Adapter,
+    adapters_of,
+    default_adapters,
+    is_file,
+    lies_in,
+    take_apart,
+)
+from tasks.models.identity import content_hash, remembered_hash, stamp_of_paths
+from tasks.models.registry import KnownModel, read_known
+from tasks.models.split_files import parts_of
+from tasks.settings import Settings
+
+Progress = Callable[[str, int, int], None]
+"""progress(label, done_bytes, total_bytes)"""
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A model that lies on this disk, or at least its header.
+
+    Attributes:
+        name: as the user gave it, adapters included.
+        parts: absolute paths; more than one for a split file, in order.
+        known: its entry in models.toml, if the name is from there.
+        adapters: to be put on it, in this order.
+        header_only: of the parts only the headers are here; the rest of each is a hole.
+        identity: known without reading them; "" where they must be read.
+    """
+
+    name: str
+    parts: tuple[Path, ...]
+    known: KnownModel | None = None
+    adapters: tuple[Adapter, ...] = ()
+    header_only: bool = False
+    identity: str = ""
+
+    @property
+    def file_name(self) -> str:
+        """The (first) file's name; of a blob in Ollama's store, which has none, the model's."""
+        name = self.parts[0].name
+        return self.name if name.startswith("sha256") else name
+
+
+def resolve(
+    name: str,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    header_only: bool = False,
+) -> ModelFiles:
+    """Find a model's files, fetching them if they are on a hub and not yet here.
+
+    Args:
+        name: a path; hf:owner/repo:quantization; hf:owner/repo/file.gguf; ollama:name:tag; or a
+            name from models.toml, perhaps with another :quantization. Behind it +adapter.gguf or
+            +adapter.gguf@0.5, once or more often; without any, those of its entry in models.toml
+            and of the setting `pool_lora`.
+        header_only: of a model on a hub that is not here, fetch the header alone (and the
+            adapters).
+
+    Raises:
+        ModelError: there is no such model, or it can't be fetched.
+    """
+    taken, entry, origin = _meant(name, settings)
+    try:
+        found = _found(origin, name, settings, progress, header_only)
+        adapters = adapters_of(name, taken.adapters, entry, settings, progress)
+    except OSError as error:  # a folder without permission, a name that is too long
+        problem = f"it can't be read ({error.strerror})"
+        raise ModelError(name, problem, "Check the path and its permissions") from error
+    return ModelFiles(name, found.parts, entry, (*found.adapters, *adapters),
+                      found.header_only, found.identity)  # fmt: skip
+
+
+def to_fetch(name: str, settings: Settings) -> list[str]:
+    """Return what of a model and its adapters resolve() would fetch from a hub, as hf: names.
+
+    Raises:
+        ModelError: one of them is no name.
+    """
+    taken, entry, origin = _meant(name, settings)
+    adapters = taken.adapters or default_adapters(entry, settings)
+    remote = [each for each in (origin, *(a.file for a in adapters)) if each.startswith("hf:")]
+    if not remote:
+        return []
+    from tasks.models.hub import cached  # its library takes a second to import
+
+    return [each for each in remote if not cached(each)]
+
+
+def origin_of(
+    name: str, known: Mapping[str, KnownModel], settings: Settings
+) -> tuple[KnownModel | None, str]:
+    """Return a name's entry in models.toml, if it has one, and the name of what that means.
+
+    Args:
+        name: without adapters.
+    """
+    base, _, quantization = name.rpartition(":")
+    if name in known:
+        entry = known[name]
+        return entry, str(settings.models / entry.file) if entry.file else entry.source
+    if base in known and known[base].source.startswith("hf:"):
+        repo = known[base].source.removeprefix("hf:").partition(":")[0]
+        return known[base], f"hf:{repo}:{quantization}"
+    return None, name
+
+
+def absolute_name(name: str, base: Path) -> str:
+    """Return a name that means the same from any working directory.
+
+    Args:
+        base: where a relative path counts from.
+    """
+    taken = take_apart(name, lambda text: is_file(base / Path(text).expanduser()))
+    adapters = (replace(each, file=_absolute_file(each.file, base)) for each in taken.adapters)
+    return str(replace(taken, base=_absolute_base(taken.base, base), adapters=tuple(adapters)))
+
+
+def identify(files: ModelFiles, home: Path, progress: Progress | None = None) -> str:
+    """Return the hex sha256 of a model's bytes, all parts in order.
+
+    It is remembered in home/identities by path, size, mtime and inode, so that only a new or
+    changed file is read. That of a model whose header alone is here is as the hub tells it.
+    """
+    if files.header_only:
+        return files.identity
+    try:
+        return content_hash(files.parts, home, progress)
+    except OSError as error:
+        problem = f"it can't be read ({error.strerror})"
+        raise ModelError(files.name, problem, "Check its permissions, and the disk") from error
+
+
+def remembered_identity(files: ModelFiles, home: Path) -> str:
+    """Return what identify() returns where that takes no reading; else ""."""
+    if files.header_only:
+        return files.identity
+    try:
+        return remembered_hash(files.parts, home)
+    except OSError:
+        return ""
+
+
+def identify_adapter(path: Path, home: Path, progress: Progress | None = None) -> str:
+    """Return the hex sha256 of an adapter's bytes, remembered as a model's is."""
+    return identify(ModelFiles(path.name, (path,)), home, progress)
+
+
+def stamp_of(files: ModelFiles) -> list[list[int | str]]:
+    """Return what tells, without reading them, whether files are still the same: of each part and
+    each adapter its path, size, time of change and inode.
+
+    Raises:
+        OSError: one is gone.
+    """
+    return stamp_of_paths([*files.parts, *(adapter.path for adapter in files.adapters)])
+
+
+def _meant(name: str, settings: Settings) -> tuple[AdaptedName, KnownModel | None, str]:
+    """Return a name taken apart, its entry in models.toml, and the name of what its base means."""
+    known = read_known(settings.models / "models.toml")
+    taken = take_apart(name, lambda text: text in known or lies_in(text, settings, Path.cwd()))
+    return taken, *origin_of(taken.base, known, settings)
+
+
+def _found(
+    origin: str, name: str, settings: Settings, progress: Progress | None, header_only: bool
+) -> ModelFiles:
+    if origin.startswith("hf:"):
+        return _on_hub(origin, name, settings, progress, header_only)
+    if origin.startswith(ollama.PREFIX):
+        stored = ollama.find(origin)
+        return ModelFiles(name, (stored.path,), adapters=tuple(map(Adapter, stored.adapters)))
+    path = Path(origin).expanduser().absolute()
+    if path.exists() or _is_path(origin):
+        return ModelFiles(name, parts_of(path, name))
+    from tasks.models.inventory import no_such_model
+
+    raise no_such_model(name, origin, settings)
+
+
+def _on_hub(
+    origin: str, name: str, settings: Settings, progress: Progress | None, header_only: bool
+) -> ModelFiles:
+    from tasks.models import hub  # its library takes a second to import
+
+    if header_only and not hub.cached(origin):
+        from tasks.models.remote_header import fetch_header
+
+        header = fetch_header(origin, settings, progress)
+        return ModelFiles(name, header.parts, header_only=True, identity=header.identity)
+    return ModelFiles(name, parts_of(hub.fetch(origin, progress), name))
+
+
+def _absolute_base(name: str, base: Path) -> str:
+    is_other = name.startswith(("hf:", ollama.PREFIX))
+    path = base / Path(name).expanduser()
+    return str(path) if not is_other and (_is_path(name) or is_file(path)) else name
+
+
+def _absolute_file(name: str, base: Path) -> str:
+    """Return an adapter's name; one that is not there may be in the models' folder."""
+    path = base / Path(name).expanduser()
+    return str(path) if is_file(path) else name
+
+
+def _is_path(name: str) -> bool:
+    """Tell whether a name is written like a path, whether or not anything is there."""
+    return "/" in name or name.lower().endswith(".gguf")

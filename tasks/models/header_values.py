@@ -1,0 +1,55 @@
+"""A model's header, read through llama.cpp once it has opened the file."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llama_cpp as llama
+
+from tasks.models.rope import Rope
+
+
+def header_value(model: Any, key: str) -> str:
+    """Return a value as text, or "" where there is none or it is an array."""
+    size = llama.llama_model_meta_val_str(model, key.encode(), None, 0) + 1
+    if size <= 0:
+        return ""
+    value = ctypes.create_string_buffer(size)
+    llama.llama_model_meta_val_str(model, key.encode(), value, size)
+    return value.value.decode(errors="replace")
+
+
+def rope_of(model: Any) -> Rope:
+    """Return what the header says of positions."""
+    architecture = header_value(model, "general.architecture")
+
+    def number(key: str) -> float:
+        try:
+            return float(header_value(model, f"{architecture}.{key}") or 0)
+        except ValueError:
+            return 0.0
+
+    return Rope(
+        architecture=architecture,
+        n_ctx_train=int(number("context_length")),
+        n_ctx_orig=int(number("rope.scaling.original_context_length")),
+        scaling=header_value(model, f"{architecture}.rope.scaling.type"),
+        factor=number("rope.scaling.factor") or number("rope.scale_linear"),
+    )
+
+
+def frequencies_of(model: Any) -> tuple[float, int]:
+    """Return the base of the rotary frequencies, and how many dimensions of a head are rotated.
+
+    The defaults are llama.cpp's (llama_model_base::load_hparams in llama-model.cpp).
+    """
+    architecture = header_value(model, "general.architecture")
+
+    def number(key: str) -> float:
+        return float(header_value(model, f"{architecture}.{key}") or 0)
+
+    base = number("rope.freq_base") or 10000.0
+    width = llama.llama_model_n_embd(model) / max(1, llama.llama_model_n_head(model))
+    n_dims = number("rope.dimension_count") or number("attention.key_length") or width
+    return base, int(n_dims)

@@ -1,0 +1,208 @@
+"""A model as the flows and the pool's front see it: its limits, tokenizer and chat template.
+
+Owns putting the parts together (files, identity, vocabulary, tokenizer, template) once a
+process. No weights are loaded here; that is the worker's business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tasks.models.elsewhere import n_ctx_there
+from tasks.models.families.choose import choose_form
+from tasks.models.files import (
+    ModelFiles,
+    Progress,
+    identify,
+    identify_adapter,
+    resolve,
+    stamp_of,
+)
+from tasks.models.registry import KnownModel
+from tasks.models.rope import Rope, n_ctx_max
+from tasks.models.template import ChatTemplate
+from tasks.models.tokenizer import Tokenizer, make_tokenizer
+from tasks.models.vocabulary import Vocabulary, load_vocabulary
+from tasks.records import Message, RopeScaling
+from tasks.settings import Settings
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What is to be known of a model without loading its weights.
+
+    Attributes:
+        name: as the user gave it.
+        path: the file; part 1 of a split one.
+        identity: hex sha256 of the file's bytes.
+        n_ctx_train: 0 where the file does not tell.
+        n_ctx_max: tokens that it takes as it is used, its positions scaled; 0: not known.
+        max_prompt_tokens, max_lines, max_line_tokens: the model's own limits; None: none.
+        note: a sentence to show wherever the model is used; may be empty.
+        bos: the token to put before every prompt; None where there is none.
+        stop: strings that end an answer beside the model's own tokens.
+        stop_tokens: likewise.
+        lora, rope_scaling, rope_factor: as WorkerConfig has them.
+        form: what tells its prompts' form from the file's own; "": it is the file's own.
+        files, stamp: what is_unchanged() looks at.
+    """
+
+    name: str
+    path: Path
+    identity: str
+    quantization: str
+    n_ctx_train: int
+    max_prompt_tokens: int | None
+    max_lines: int | None
+    max_line_tokens: int | None
+    note: str
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    bos: int | None = None
+    n_ctx_max: int = 0
+    stop: tuple[str, ...] = ()
+    stop_tokens: tuple[int, ...] = ()
+    lora: tuple[tuple[str, float, str], ...] = ()
+    rope_scaling: RopeScaling = "auto"
+    rope_factor: float = 1.0
+    form: str = ""
+    files: ModelFiles | None = None
+    stamp: str = ""
+
+    @property
+    def answers_by(self) -> str:
+        """What determines its answers beside the messages: the file, its adapters, its positions,
+        and how it is talked to."""
+        parts = [self.identity, *(f"{sha256}@{scale:g}" for _, scale, sha256 in self.lora)]
+        if self.rope_scaling != "auto" or self.rope_factor != 1:
+            parts.append(f"{self.rope_scaling} {self.rope_factor:g}")
+        return ", ".join([*parts, self.form] if self.form else parts)
+
+    def is_unchanged(self) -> bool:
+        """Tell whether the files are still those that `identity` was made of."""
+        try:
+            return self.files is None or str(stamp_of(self.files)) == self.stamp
+        except OSError:
+            return False
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the prompt's tokens, with the BOS once if llama.cpp would put one there.
+
+        No EOS is added, whatever the vocabulary says: the answer goes on from here.
+        """
+        ids = self.tokenizer.encode(self.template.render(messages))
+        if self.bos is not None and ids[:1] != [self.bos]:
+            ids.insert(0, self.bos)
+        return ids
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Return the exact number of tokens that prompt(messages) has."""
+        return len(self.prompt(messages))
+
+
+_lock = threading.Lock()
+_specs: dict[tuple[object, ...], ModelSpec] = {}
+
+
+def load_spec(name: str, settings: Settings, progress: Progress | None = None) -> ModelSpec:
+    """Return a model's spec; fetch the model first if its name says hf:. Where another server has
+    the model, its header is enough.
+
+    Cheap when this process has loaded the same files before.
+
+    Args:
+        progress: called as progress(label, done_bytes, total_bytes) while bytes are fetched
+            or read; a total of 0: it takes a while, and nobody knows how long.
+
+    Raises:
+        ModelError: there is no such model, or it can't be fetched, read or used for chat.
+    """
+    elsewhere = bool(settings.pool_url)  # then nobody here needs the weights
+    files = resolve(name, settings, progress, header_only=elsewhere)
+    stamp = str(stamp_of(files))
+    identity = identify(files, settings.home, progress)
+    use = _use(files, settings)
+    key = (name, files, identity, stamp, use)
+    if key not in _specs:  # a known model does not wait while another is read
+        with _lock:
+            if key not in _specs:
+                if progress:
+                    progress(f"reading the vocabulary of {files.parts[0].name}", 0, 0)
+                for old in [each for each in _specs if each[0] == name]:
+                    del _specs[old]  # of what the file was before; its child ends with it
+                vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
+                _specs[key] = _put_together(files, identity, stamp, vocabulary, use)
+    return _as_served(_specs[key], settings) if elsewhere else _specs[key]
+
+
+def _as_served(spec: ModelSpec, settings: Settings) -> ModelSpec:
+    """Return the spec with the window that another server gives the model, if it tells."""
+    n_ctx = n_ctx_there(settings, spec.name)
+    return replace(spec, n_ctx_max=n_ctx) if n_ctx else spec
+
+
+@dataclass(frozen=True)
+class _Use:
+    """How a model is used: as its entry in models.toml says, else as the settings do."""
+
+    lora: tuple[tuple[str, float, str], ...]
+    rope_scaling: RopeScaling
+    rope_factor: float
+    chat_format: str
+
+
+def _use(files: ModelFiles, settings: Settings) -> _Use:
+    own = files.known
+    scaled = own is not None and (own.rope_scaling != "auto" or own.rope_factor != 1)
+    return _Use(
+        lora=tuple(
+            (str(each.path), each.scale, identify_adapter(each.path, settings.home))
+            for each in files.adapters
+        ),
+        rope_scaling=own.rope_scaling if own and scaled else settings.pool_rope_scaling,
+        rope_factor=own.rope_factor if own and scaled else settings.pool_rope_factor,
+        chat_format=(own.chat_format if own else "") or settings.pool_chat_format or "",
+    )
+
+
+def _rope(vocabulary: Vocabulary) -> Rope:
+    return Rope(
+        architecture=vocabulary.architecture,
+        n_ctx_train=vocabulary.n_ctx_train,
+        n_ctx_orig=vocabulary.rope_n_ctx_orig,
+        scaling=vocabulary.rope_type,
+        factor=vocabulary.rope_factor,
+    )
+
+
+def _put_together(
+    files: ModelFiles, identity: str, stamp: str, vocabulary: Vocabulary, use: _Use
+) -> ModelSpec:
+    known = files.known or KnownModel(file=files.parts[0].name)
+    form = choose_form(files.name, files.file_name, known, use.chat_format, vocabulary)
+    return ModelSpec(
+        name=files.name,
+        path=files.parts[0],
+        identity=identity,
+        quantization=vocabulary.quantization,
+        n_ctx_train=vocabulary.n_ctx_train,
+        n_ctx_max=n_ctx_max(_rope(vocabulary), use.rope_scaling, use.rope_factor),
+        lora=use.lora,
+        rope_scaling=use.rope_scaling,
+        rope_factor=use.rope_factor,
+        form=form.identity,
+        max_prompt_tokens=known.max_prompt_tokens,
+        max_lines=known.max_lines,
+        max_line_tokens=known.max_line_tokens,
+        note=known.note,
+        tokenizer=make_tokenizer(vocabulary, files.parts[0], form.marks),
+        template=form.template,
+        stop=form.stop,
+        stop_tokens=form.stop_tokens,
+        bos=vocabulary.bos if vocabulary.add_bos and vocabulary.bos >= 0 else None,
+        files=files,
+        stamp=stamp,
+    )

@@ -1,0 +1,61 @@
+"""The parts of a split GGUF, which llama-gguf-split names NAME-00001-of-00003.gguf."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tasks.errors import ModelError
+from tasks.models.nearest import close, listed
+
+_PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
+
+
+def parts_of(path: Path, name: str) -> tuple[Path, ...]:
+    """Return the file, or all parts of the split file that it is a part of.
+
+    Args:
+        name: of the model, for errors.
+
+    Raises:
+        ModelError: it is no file, or a part is missing.
+        OSError: it can't be told.
+    """
+    paths = siblings(path)
+    for each in paths:
+        if each.is_file():
+            continue
+        if each.is_dir():
+            raise ModelError(name, f"{each} is a folder", _in_folder(each))
+        if each.exists():  # a pipe or a device would never end
+            raise ModelError(name, f"{each} is no file", "Give the path of a GGUF file")
+        if len(paths) > 1:
+            raise ModelError(name, f"{each} is missing", "Fetch it: all parts are needed")
+        raise ModelError(name, f"there is no file {each}", _nearest(each))
+    return tuple(paths)
+
+
+def siblings(path: Path) -> list[Path]:
+    """Return where all parts are if the path is one of several; else the path."""
+    part = _PART.match(path.name)
+    if part is None:
+        return [path]
+    total = int(part["total"])
+    names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
+    return [path.with_name(name) for name in names]
+
+
+def gguf_files(folder: Path) -> list[Path]:
+    """Return the GGUF files in a folder; of a split one the first part."""
+    found = (path for path in folder.glob("*") if path.suffix.lower() == ".gguf")
+    return sorted({siblings(path)[0] for path in found if path.is_file()})
+
+
+def _in_folder(folder: Path) -> str:
+    names = [path.name for path in gguf_files(folder)]
+    return f"Give the path of a GGUF file in it{f': {listed(names)}' if names else ''}"
+
+
+def _nearest(path: Path) -> str:
+    near = close(path.name, (each.name for each in gguf_files(path.parent)))
+    return f"Check the path{f'; there is {listed(near)}' if near else ', or fetch the file'}"

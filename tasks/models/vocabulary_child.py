@@ -1,0 +1,249 @@
+"""The child process that reads a GGUF's vocabulary through llama.cpp, or tokenizes with it.
+
+    python -m tasks.models.vocabulary_child read MODEL OUT    write a Vocabulary to OUT, and end
+    python -m tasks.models.vocabulary_child serve MODEL       answer lines of JSON until stdin ends
+
+The file may be hostile: this process has limits, and whatever it does, its parent lives on.
+It ends with status 1 and a clause on stdout where it knows what is wrong.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import random
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+
+import llama_cpp
+
+from tasks.errors import ModelError
+from tasks.models.gguf_header import GgufHeader
+from tasks.models.limits import TEMPLATE_SECONDS, bounded, lower
+from tasks.models.llama_log import LlamaLog
+from tasks.models.template import PROBE, ChatTemplate, JinjaRenderer
+from tasks.models.tokenizer import BpeTokenizer, Tokenizer, is_expressible, token_bytes
+from tasks.models.vocabulary import NORMAL, Vocabulary, save
+
+GIB = 1024**3
+CPU_SECONDS = 50
+NAME_KEYS = ("name", "basename", "finetune")
+KINDS = {1: "spm", 2: "bpe", 3: "wpm", 4: "ugm", 5: "rwkv", 6: "plamo2"}
+# llama.h, enum llama_ftype, in users' names.
+FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
+FILE_TYPES |= dict(enumerate(("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M"), start=10))
+FILE_TYPES |= dict(enumerate(("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "Q2_K_S"), start=16))
+FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M"), start=22))
+FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
+FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
+
+# Texts on which tiktoken must agree with llama.cpp: scripts, code, digits, white space, emoji.
+PROBES = (
+    "Hello, world! It's 2026; I'LL pay $1,234.56 (or 3.14e-10)... DON'T we've they'd?",
+    "大语言模型将在2026年11月20日总结这本书。第１２章：“翻译”——『はい。』と言った。",
+    "한국어도 됩니다. Größe, naïve café, Ελληνικά, Привет мир, שלום עולם, مرحبا ١٢٣",
+    "हिन्दी में लिखा, ไทยไม่มีช่องว่าง, e\u0301 ﬁ ’s ‘quoted’ … ½ Ⅻ ² x²",
+    "def f(x):\n\treturn {'a': [1, 2]}\n\n\n    # comment  \r\n\r\n  if (x&&y){ z+=1; }\t\t\n",
+    " \t \n  \n\n   three   spaces\u00a0no-break\u3000ideographic\u2003em \u200bzero\u2028line",
+    " \x0b\x0c end   ",
+    "👩\u200d👩\u200d👧\u200d👦 🇨🇳 🚀🚀",
+    "a" * 50 + "1" * 50 + " " * 50 + "\n" * 50 + "!" * 50 + "好" * 50,
+)
+
+_LOG = LlamaLog(echo=False)
+
+
+class Model:
+    """A GGUF of which only the vocabulary is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        llama_cpp.llama_backend_init()
+        parameters = llama_cpp.llama_model_default_params()
+        parameters.vocab_only = True
+        parameters.n_gpu_layers = 0
+        with _LOG.heard() as heard:
+            self.header = GgufHeader(path)
+            kind = self.header.text("general.type")
+            if kind not in ("", "model"):
+                raise ModelError(path.name, f"it is no model, but an addition to one ({kind[:40]})")
+            self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
+        if not self._model:
+            raise ModelError(path.name, f"llama.cpp can't read it ({heard.cause})")
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+
+    def encode(self, text: str, *, special: bool = True) -> list[int]:
+        """Return llama.cpp's ids, with no BOS or EOS added."""
+        data = text.encode()
+        size = len(data) + 8
+        ids = (llama_cpp.llama_token * size)()
+        n = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, special)
+        if n < 0:
+            size = -n
+            ids = (llama_cpp.llama_token * size)()
+            n = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, special)
+        return list(ids[:n])
+
+    def vocabulary(self) -> Vocabulary:
+        """Return all that the parent needs, unchecked."""
+        vocab = self._vocab
+        n_tokens = llama_cpp.llama_vocab_n_tokens(vocab)
+        architecture = self._meta("general.architecture")
+        texts = (llama_cpp.llama_vocab_get_text(vocab, i) for i in range(n_tokens))
+        attributes = ((i, llama_cpp.llama_vocab_get_attr(vocab, i)) for i in range(n_tokens))
+        template = llama_cpp.llama_model_chat_template(self._model, None)
+        return Vocabulary(
+            quantization=_quantization(self._meta("general.file_type")),
+            n_ctx_train=int(self._number(f"{architecture}.context_length")),
+            kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
+            pre=self._meta("tokenizer.ggml.pre"),
+            tokens=[text.decode(errors="surrogateescape") for text in texts],
+            attributes={i: bits for i, bits in attributes if bits != NORMAL},
+            bos=llama_cpp.llama_vocab_bos(vocab),
+            eos=llama_cpp.llama_vocab_eos(vocab),
+            add_bos=llama_cpp.llama_vocab_get_add_bos(vocab),
+            template=template.decode(errors="replace") if template else "",
+            architecture=architecture,
+            names=[name for key in NAME_KEYS if (name := self._meta(f"general.{key}"))],
+            rope_type=self._rope_type(architecture),
+            rope_factor=self._number(f"{architecture}.rope.scaling.factor"),
+            rope_n_ctx_orig=int(
+                self._number(f"{architecture}.rope.scaling.original_context_length")
+            ),
+            eog=[i for i in range(n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, i)],
+        )
+
+    def _rope_type(self, architecture: str) -> str:
+        kind = self._meta(f"{architecture}.rope.scaling.type")
+        return "" if kind == "none" else kind
+
+    def _number(self, key: str) -> float:
+        """Return a value of the header, or 0 where there is none."""
+        text = self._meta(key)
+        try:
+            value = float(text or 0)
+        except ValueError as error:
+            raise ModelError("", f"its {key} is no number ({text[:40]})") from error
+        return value if isfinite(value) else 0.0
+
+    def _meta(self, key: str) -> str:
+        """Return a value of the header as text, or ""."""
+        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), None, 0) + 1
+        if size <= 0:
+            return ""
+        value = ctypes.create_string_buffer(size)
+        llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, size)
+        return value.value.decode(errors="replace")
+
+
+def main() -> None:
+    command, path = sys.argv[1], Path(sys.argv[2])
+    _limit(path, seconds=CPU_SECONDS if command == "read" else None)
+    try:
+        model = Model(path)
+        if command == "read":
+            _read(model, Path(sys.argv[3]))
+        else:
+            _serve(model)
+    except ModelError as error:
+        print(error.problem)
+        sys.exit(1)
+    except MemoryError:
+        print("reading its header takes more memory than a file of its size should")
+        sys.exit(1)
+
+
+def _read(model: Model, out: Path) -> None:
+    vocabulary = model.vocabulary()
+    if not model.encode(PROBE[0].content):
+        raise ModelError("", "its vocabulary has no tokens for plain text")
+    problem, between = _try_template(vocabulary)
+    save(
+        replace(
+            vocabulary,
+            template_problem=problem,
+            between=between,
+            tiktoken_exact=is_expressible(vocabulary)
+            and _merges_follow_ids(model.header, vocabulary)
+            and _agree(BpeTokenizer(vocabulary, model), model, vocabulary),
+        ),
+        out,
+    )
+
+
+def _serve(model: Model) -> None:
+    for line in sys.stdin.buffer:
+        text, special = json.loads(line)
+        print(json.dumps(model.encode(text, special=special)), flush=True)
+
+
+def _limit(path: Path, *, seconds: int | None) -> None:
+    """Bound this process: what it may add to its memory, its time, and no core files.
+
+    The memory limit is on private writable memory (RLIMIT_DATA): the address space also counts
+    libraries and mapped files. A header is a small part of its file, and takes a few times its
+    own size in memory.
+    """
+    room = GIB + 4 * min(path.stat().st_size, GIB // 2)
+    lower(resource.RLIMIT_CORE, 0)
+    lower(resource.RLIMIT_DATA, room)
+    if seconds is not None:
+        lower(resource.RLIMIT_CPU, seconds)
+
+
+def _try_template(vocabulary: Vocabulary) -> tuple[str, str]:
+    """Render the chat template under this process's limits.
+
+    Returns what went wrong, and what stands between an answer and the next question.
+    """
+    if not vocabulary.template:
+        return "", ""
+    bos, eos = vocabulary.text(vocabulary.bos), vocabulary.text(vocabulary.eos)
+    try:
+        with bounded(TEMPLATE_SECONDS):
+            template = ChatTemplate(JinjaRenderer(vocabulary.template, bos, eos))
+            template.render(PROBE)
+            return "", template.between()
+    except ModelError as error:
+        return error.problem, ""
+
+
+def _merges_follow_ids(header: GgufHeader, vocabulary: Vocabulary) -> bool:
+    """Tell whether the merges stand in the order of the tokens they make: tiktoken's order."""
+    ids = {text: token for token, text in enumerate(vocabulary.tokens)}
+    # No token holds a space itself.
+    merges = (merge.partition(" ") for merge in header.texts("tokenizer.ggml.merges"))
+    made = [ids.get(left + right, -1) for left, _, right in merges]
+    return all(0 <= a <= b for a, b in pairwise(made))
+
+
+def _agree(ours: Tokenizer, model: Model, vocabulary: Vocabulary) -> bool:
+    """Tell whether tiktoken gives llama.cpp's ids on the probes, on every token by itself, and
+    on random rows of tokens.
+    """
+    odd = vocabulary.attributes
+    pieces = []
+    for token, text in enumerate(vocabulary.tokens):
+        if odd.get(token, NORMAL) == NORMAL:
+            with suppress(KeyError, UnicodeDecodeError):
+                pieces.append(token_bytes(text).decode())
+    dice = random.Random(0)
+    ingredients = pieces + list(vocabulary.special) * 10
+    rows = ["".join(dice.choices(ingredients, k=30)) for _ in range(500)]
+    # Without special tokens llama.cpp is five times faster on a text of one token.
+    return all(ours.encode(text) == model.encode(text) for text in (*PROBES, *rows)) and all(
+        ours.encode(text, special=False) == model.encode(text, special=False)
+        for text in (*PROBES, "".join(vocabulary.special), *pieces)
+    )
+
+
+def _quantization(file_type: str) -> str:
+    return FILE_TYPES.get(int(file_type), "") if file_type.isdigit() else ""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""From a name to files: paths, split files, models.toml, a hub; and a file's identity."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+from support.split_model import write_split_model
+
+from tasks.errors import ModelError
+from tasks.models.files import ModelFiles, absolute_name, identify, remembered_identity, resolve
+from tasks.models.header_facts import read_facts
+from tasks.models.registry import read_known
+from tasks.models.spec import load_spec
+from tasks.settings import PROJECT_ROOT, Settings
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"GGUF and some")
+    return path
+
+
+def test_path_is_resolved_from_the_working_directory(
+    model: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+
+    assert resolve("model.gguf", config).parts == (model,)
+    assert absolute_name("model.gguf", model.parent) == str(model)
+
+
+def test_path_in_the_home_folder_is_resolved(
+    model: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(model.parent))
+
+    assert resolve("~/model.gguf", config).parts == (model,)
+
+
+def test_names_of_models_toml_and_hubs_stay_as_they_are(tmp_path: Path) -> None:
+    assert absolute_name("demo", tmp_path) == "demo"
+    assert absolute_name("hf:a/b:q4_0", tmp_path) == "hf:a/b:q4_0"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nonsense", "nonsense: there is no such model. Give a GGUF file's path, hf:owner/repo"),
+        ("./nothing.gguf", "nothing.gguf. Check the path"),
+        ("..", "is a folder. Give the path of a GGUF file in it."),
+        ("hf:nonsense", "hf:nonsense: this is no model name. Write hf:owner/repo:quantization."),
+    ],
+)
+def test_unknown_name_says_what_names_there_are(name: str, expected: str, config: Settings) -> None:
+    with pytest.raises(ModelError) as caught:
+        resolve(name, config)
+
+    assert expected in str(caught.value)
+
+
+def test_unknown_name_lists_the_known_models(config: Settings) -> None:
+    with pytest.raises(ModelError, match=r"\(demo, qwen"):
+        resolve("nonsense", config)
+
+
+def test_any_part_of_a_split_file_means_all_of_it(tmp_path: Path, config: Settings) -> None:
+    parts = tuple(tmp_path / f"big-{n:05}-of-00003.gguf" for n in (1, 2, 3))
+    for part in parts:
+        part.write_bytes(b"GGUF")
+
+    assert resolve(str(parts[1]), config).parts == parts
+
+
+def test_missing_part_of_a_split_file_is_named(tmp_path: Path, config: Settings) -> None:
+    (tmp_path / "big-00001-of-00002.gguf").write_bytes(b"GGUF")
+
+    with pytest.raises(ModelError, match=r"big-00002-of-00002\.gguf is missing"):
+        resolve(str(tmp_path / "big-00001-of-00002.gguf"), config)
+
+
+def test_split_model_is_read_as_one(tiny_model: Path, tmp_path: Path) -> None:
+    parts = write_split_model(tmp_path, "tiny", tiny_model.read_bytes())
+
+    split, whole = (read_facts(path, "tiny") for path in (parts[0], tiny_model))
+
+    assert split == whole
+
+
+def test_part_of_another_model_is_told_in_one_line(
+    tiny_model: Path, tmp_path: Path, config: Settings
+) -> None:
+    first, second = write_split_model(tmp_path, "tiny", tiny_model.read_bytes())
+    shutil.copy(first, second)
+
+    with pytest.raises(ModelError, match="invalid split file idx"):
+        load_spec(str(second), config)
+
+
+def test_the_shipped_models_toml_is_valid_and_says_what_the_demo_is() -> None:
+    known = read_known(PROJECT_ROOT / "data" / "models" / "models.toml")
+
+    assert "no language ability" in known["demo"].note
+    assert known["demo"].max_lines
+    assert all(entry.source.startswith("hf:") for name, entry in known.items() if name != "demo")
+
+
+def test_malformed_models_toml_is_named_with_the_field(tmp_path: Path) -> None:
+    path = tmp_path / "models.toml"
+    path.write_text('[mine]\nfile = "a.gguf"\nmax_line = 3\n')
+
+    with pytest.raises(ModelError, match=r"models\.toml: mine\.max_line: Extra inputs"):
+        read_known(path)
+
+
+def test_identity_is_the_hash_of_all_parts(tmp_path: Path) -> None:
+    parts = tuple(tmp_path / f"big-{n:05}-of-00002.gguf" for n in (1, 2))
+    for part in parts:
+        part.write_bytes(part.name.encode())
+    expected = hashlib.sha256(b"".join(part.name.encode() for part in parts)).hexdigest()
+
+    assert identify(ModelFiles("big", parts), tmp_path / "home") == expected
+
+
+def test_identity_is_remembered_until_the_file_changes(model: Path, tmp_path: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+
+    def identity() -> str:
+        files = ModelFiles("m", (model,))
+        return identify(files, tmp_path / "home", lambda *step: steps.append(step))
+
+    assert remembered_identity(ModelFiles("m", (model,)), tmp_path / "home") == ""
+    first = identity()
+    assert identity() == first
+    assert remembered_identity(ModelFiles("m", (model,)), tmp_path / "home") == first
+    assert steps == [("reading model.gguf", 13, 13)]
+
+    model.write_bytes(b"GGUF and more")
+
+    assert identity() != first
+    assert len(steps) == 2

@@ -1,0 +1,151 @@
+"""Wrong names: one line, with the nearest right ones that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fetching import Answer, Fetcher
+from support.hub_server import Hub, serve_hub
+
+from tasks.errors import ModelError
+from tasks.models.files import resolve
+from tasks.models.hub_names import choose, labels, models_in, only, quantization
+from tasks.models.nearest import close, listed, nearest
+from tasks.settings import Settings
+
+MANY = ("IQ2_M", "IQ3_XXS", "IQ4_XS", "Q2_K", "Q3_K_M", "Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
+WRONG = {
+    "hf:acme/Tiny-GGUF:q5_0": "there is no such quantization. "
+    "Write hf:acme/Tiny-GGUF:QUANTIZATION with one of Q4_0, Q8_0, Q4_K_M.",
+    "hf:acme/Tiny-GGUF": "which quantization is not said. "
+    "Write hf:acme/Tiny-GGUF:QUANTIZATION with one of Q4_K_M, Q4_0, Q8_0.",
+    "hf:acme/Tiny-GGUF/tiny-q4.gguf": "there is no such file. "
+    "Write hf:acme/Tiny-GGUF/FILE with one of "
+    "tiny-q4_0.gguf, tiny-q4_k_m.gguf, tiny-Q8_0-00001-of-00002.gguf.",
+    "hf:acme/Tiny-GGUF:q4": "several files match. "
+    "Write hf:acme/Tiny-GGUF:QUANTIZATION with one of Q4_0, Q4_K_M.",
+    "hf:acme/Torn-GGUF:q8_0": "the repository lacks torn-Q8_0-00002-of-00003.gguf. "
+    "Choose another quantization or repository.",
+    "hf:acme/Torn-GGUF/torn-Q8_0-00002-of-00003.gguf": "the repository lacks "
+    "torn-Q8_0-00002-of-00003.gguf. Choose another quantization or repository.",
+    "hf:acme/Tiny": "the repository holds no GGUF file. "
+    "Similar ones with GGUF files are hf:acme/Tiny-GGUF, hf:other/tiny-7b-gguf.",
+    "hf:acme/Weights": "the repository holds no GGUF file. Look for its GGUF version.",
+    "hf:acne/Tiny-GUF:q4_0": "there is no repository acne/Tiny-GUF. "
+    "Similar ones with GGUF files are hf:acme/Tiny-GGUF, hf:other/tiny-7b-gguf.",
+    "hf:acme/Nothing": "there is no repository acme/Nothing. Check the spelling.",
+}
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    files = {
+        "tiny-q4_0.gguf": b"GGUF q4_0",
+        "tiny-q4_k_m.gguf": b"GGUF q4_k_m",
+        "tiny-Q8_0-00001-of-00002.gguf": b"GGUF q8_0, 1",
+        "tiny-Q8_0-00002-of-00002.gguf": b"GGUF q8_0, 2",
+        "mmproj-tiny-q4_0.gguf": b"GGUF of another kind",
+    }
+    others = {
+        "acme/Torn-GGUF": {
+            "torn-Q8_0-00001-of-00003.gguf": b"GGUF",
+            "torn-Q8_0-00003-of-00003.gguf": b"GGUF",
+            "torn-Q4_0.gguf": b"GGUF",
+        },
+        "acme/Tiny": {"model.safetensors": b"weights"},
+        "acme/Weights": {"model.safetensors": b"weights"},
+        "other/tiny-7b-gguf": {"tiny-7b-q4_0.gguf": b"GGUF"},
+    }
+    with serve_hub(Hub("acme/Tiny-GGUF", files, others=others)) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def answers(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answer]:
+    return Fetcher(hub, tmp_path_factory.mktemp("fetched")).all(*WRONG)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_name_at_a_hub(name: str, answers: dict[str, Answer]) -> None:
+    assert answers[name].error == f"{name}: {WRONG[name]}"
+
+
+def test_without_the_hub_what_is_in_the_cache_is_offered(hub: Hub, tmp_path: Path) -> None:
+    """Offline by choice, and by a hub that can't be reached."""
+    fetch = Fetcher(hub, tmp_path)
+    fetch("hf:acme/Tiny-GGUF:q4_0")
+
+    offline = fetch("hf:acme/Tiny-GGUF:q8_0", HF_HUB_OFFLINE="1")
+    unreachable = fetch("hf:acme/Tiny-GGUF:q8_0", HF_ENDPOINT="http://127.0.0.1:9")
+
+    assert offline.error == (
+        "hf:acme/Tiny-GGUF:q8_0: it is not in the cache, and HF_HUB_OFFLINE is set. "
+        "Unset it. In the cache there is hf:acme/Tiny-GGUF:Q4_0."
+    )
+    assert "it can't be fetched from http://127.0.0.1:9" in unreachable.error
+    assert unreachable.error.endswith(". In the cache there is hf:acme/Tiny-GGUF:Q4_0.")
+
+
+@pytest.mark.parametrize("name", ["Qwen2.5-7B", "qwen2.57b", "qwen2.5"])
+def test_nearest_known_name_is_offered(name: str, tmp_path: Path) -> None:
+    """Among the known names, and those of Ollama's store."""
+    (tmp_path / "models.toml").write_text(
+        '["qwen2.5-7b"]\nsource = "hf:a/b"\n[mistral]\nsource = "hf:a/c"\n'
+    )
+
+    with pytest.raises(ModelError) as caught:
+        resolve(name, Settings(models=tmp_path, home=tmp_path))
+
+    assert caught.value.remedy.startswith("Did you mean qwen2.5-7b? Give a GGUF file's path, hf:")
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("qwen2.5-1.5b-instruct-q4_0.gguf", "Q4_0"),
+        ("Qwen2.5-7B-Instruct.Q5_K_M.gguf", "Q5_K_M"),
+        ("Q4_K_M/big-Q4_K_M-00001-of-00003.gguf", "Q4_K_M"),
+        ("model-UD-Q4_K_XL.gguf", "UD-Q4_K_XL"),
+        ("model-i1-IQ3_XXS.gguf", "IQ3_XXS"),
+        ("gpt-oss-20b-mxfp4.gguf", "MXFP4"),
+        ("model-bf16.gguf", "BF16"),
+        ("model.gguf", ""),
+    ],
+)
+def test_quantization_is_read_from_a_files_name(file: str, expected: str) -> None:
+    assert quantization(file) == expected
+
+
+def test_quantization_means_itself_and_not_what_only_contains_it() -> None:
+    files = ["m-Q4_K_M.gguf", "m-UD-Q4_K_M.gguf", "m-Q4_K.gguf", "m-Q4_K_S.gguf"]
+
+    assert choose(files, "q4_k_m") == [["m-Q4_K_M.gguf"]]
+    assert choose(files, "q4_k") == [["m-Q4_K.gguf"]]
+    assert choose(files, "ud-q4_k_m") == [["m-UD-Q4_K_M.gguf"]]
+
+
+def test_files_with_the_same_quantization_are_told_apart_by_their_names() -> None:
+    models = models_in(["base-q4_0.gguf", "chat-q4_0.gguf", "chat-q8_0.gguf"]).values()
+
+    assert list(labels(models)) == ["/base-q4_0.gguf", "/chat-q4_0.gguf", ":Q8_0"]
+
+
+def test_of_many_quantizations_the_five_nearest_are_shown() -> None:
+    files = [f"m-{quantization}.gguf" for quantization in MANY]
+
+    with pytest.raises(ModelError) as caught:
+        only("hf:a/b:Q4_K", [*files, "m-Q4_K_S.gguf"], "Q4_KM")
+
+    assert caught.value.remedy.startswith("Write hf:a/b:QUANTIZATION with one of Q4_K_M, ")
+    assert caught.value.remedy.endswith(" and 5 more")
+
+
+def test_nearest_first_and_case_does_not_count() -> None:
+    names = ["mistral-7b", "qwen2.5-7b", "qwen2.5-1.5b"]
+
+    assert nearest("QWEN2.5-7B", names)[0] == "qwen2.5-7b"
+    assert nearest("qwen", names)[-1] == "mistral-7b"
+    assert close("entirely different", names) == []
+    assert listed(names, most=2) == "mistral-7b, qwen2.5-7b and 1 more"
