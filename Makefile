@@ -1,6 +1,6 @@
 # `make` alone says what there is. Everything below installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help install debian llama-server run test check lint types soak bench bench-quick lock clean
+.PHONY: help install debian llama-server run test check lint types soak bench bench-quick models lock clean
 
 INSTALLED := .venv/.installed
 BIN := .venv/bin
@@ -43,10 +43,13 @@ soak: $(INSTALLED) ## the long campaigns in full: kills, fuzzing, random propert
 	LECTERN_SOAK=1 $(BIN)/pytest -m "soak or hypothesis" --timeout=0
 
 bench: $(INSTALLED) ## measure everything (hours): the pool into docs/benchmarks/, the rest to the terminal
-	for bench in pool extract overhead translate speech; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
+	for bench in pool extract overhead translate speech fit; do $(BIN)/python tests/benchmarks/bench_$$bench.py || exit 1; done
 
 bench-quick: $(INSTALLED) ## measure the pool on one batch
 	$(BIN)/python tests/benchmarks/bench_pool.py --quick
+
+models: $(INSTALLED) ## compute data/models/sizes.toml anew from the shapes in models.toml (a minute)
+	$(BIN)/python tests/benchmarks/model_sizes.py
 
 lock: $(INSTALLED) ## resolve the dependencies anew into requirements.lock
 	$(BIN)/pip install --quiet uv

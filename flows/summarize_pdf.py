@@ -36,7 +36,8 @@ def summarize_pdf(
 
     Args:
         sources: Documents, folders or URLs; relative paths count from the project's folder.
-        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        model: A GGUF file, hf:owner/repository:quantization, ollama:name, or a name that `lectern
+            models list` shows.
         language: Of the summary: en, zh, …; auto is the document's own.
         length: Of the summary; outline is a list under the document's own headings.
         again: Ask anew what the tables already hold.

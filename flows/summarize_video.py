@@ -41,7 +41,8 @@ def summarize_video(
     Args:
         sources: Videos, recordings, captions, folders or URLs, playlists too; relative paths count
             from the project's folder. Documents among them are summarised as well.
-        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        model: A GGUF file, hf:owner/repository:quantization, ollama:name, or a name that `lectern
+            models list` shows.
         language: Of the summary: en, zh, …; auto is the lecture's own.
         length: Of the summary of each chapter.
         captions: Made by people, instead of recognising speech: prefer, ignore, only.

@@ -43,7 +43,8 @@ def translate_inbox(
         source_language: The documents' own; default: what is found in the text.
         folder: What is watched; relative paths count from the project's folder.
         until: When to begin nothing more, such as 06:30; what is left is for the next run.
-        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        model: A GGUF file, hf:owner/repository:quantization, ollama:name, or a name that `lectern
+            models list` shows.
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
         mode: parallel, all at once; sequential tells each part the translation before it.

@@ -43,7 +43,8 @@ def translate_pdf(
         sources: Documents, folders or URLs; relative paths count from the project's folder.
         to: The language to translate into: en, zh, de, … Default: the setting `translate_to`.
         source_language: The documents' own; default: what is found in the text.
-        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        model: A GGUF file, hf:owner/repository:quantization, ollama:name, or a name that `lectern
+            models list` shows.
         glossary: A CSV file of terms: source, target, and perhaps a note.
         output: Both languages side by side, or the translation alone.
         formats: Of the files; default: all.

@@ -47,7 +47,8 @@ def translate_video(
             from the project's folder. Documents among them are translated as well.
         to: The language to translate into: en, zh, de, … Default: the setting `translate_to`.
         source_language: The one that is spoken; default: what is heard.
-        model: A GGUF file, hf:owner/repository:quantization, or a name from models.toml.
+        model: A GGUF file, hf:owner/repository:quantization, ollama:name, or a name that `lectern
+            models list` shows.
         glossary: A CSV file of terms: source, target, and perhaps a note; speech recognition is
             told them, too.
         output: Both languages side by side, or the translation alone.
