@@ -206,7 +206,8 @@ def test_a_signal_while_lectern_up_starts(
     until(process, lambda: children(process))
     said = stop(process, number)
 
-    assert (process.returncode, "Stopped." in said) == (128 + number, True), said
+    assert process.returncode in (128 + number, -number), said  # a shell shows the same for both
+    assert "Stopped." in said
     assert not (tmp_path / "prefect.toml").exists()
 
 

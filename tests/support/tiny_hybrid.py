@@ -10,13 +10,12 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
-from support.tiny_model import CHATML, EOG, SPECIAL, TOKENS
+from support.tiny_model import TOKENS
+from support.tiny_parts import Tensor, add_bytes, ascii_output, write
 
 N_LAYERS, N_EMBD, N_FF, N_HEAD, HEAD = 4, 64, 128, 2, 32
 STATE, N_GROUPS, N_VALUE_HEADS, KERNEL = 64, 1, 2, 4
 KEY, VALUE = STATE * N_GROUPS, STATE * N_VALUE_HEADS
-Tensor = NDArray[np.float32]
 
 
 def write_tiny_hybrid(path: Path, *, seed: int = 5) -> Path:
@@ -38,20 +37,8 @@ def write_tiny_hybrid(path: Path, *, seed: int = 5) -> Path:
     writer.add_ssm_state_size(STATE)
     writer.add_ssm_time_step_rank(N_VALUE_HEADS)
     writer.add_ssm_group_count(N_GROUPS)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([1] * (len(TOKENS) - len(SPECIAL)) + [3] * len(SPECIAL))
-    writer.add_token_merges([f"{TOKENS[0]} {TOKENS[1]}"])  # none makes a token; there must be one
-    writer.add_eos_token_id(EOG)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
-    for name, tensor in _tensors(np.random.default_rng(seed)):
-        writer.add_tensor(name, tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    add_bytes(writer)
+    write(writer, _tensors(np.random.default_rng(seed)))
     return path
 
 
@@ -62,10 +49,8 @@ def _tensors(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
     def ones(n: int) -> Tensor:
         return np.ones(n, np.float32)
 
-    output = weights(len(TOKENS), N_EMBD, 4)
-    output[[t for t in range(len(TOKENS)) if not 32 <= t < 127]] = 0  # ASCII only
     yield "token_embd.weight", weights(len(TOKENS), N_EMBD, 4)
-    yield "output.weight", output
+    yield "output.weight", ascii_output(weights(len(TOKENS), N_EMBD, 4))
     yield "output_norm.weight", ones(N_EMBD)
     for n in range(N_LAYERS):
         block = f"blk.{n}."

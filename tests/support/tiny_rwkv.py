@@ -12,11 +12,10 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
+from support.tiny_parts import Tensor, write
 
 N_LAYERS, N_EMBD, N_FF, HEAD, RANK = 2, 128, 256, 64, 8
 WORDS = ("the", " the", "User", "Assistant", ": ", "\\n\\n", " 你好", "lazy dog")
-Tensor = NDArray[np.float32]
 
 
 def _tokens() -> list[str]:
@@ -50,12 +49,7 @@ def write_tiny_rwkv(path: Path, *, seed: int = 3, template: str = "") -> Path:
     writer.add_eos_token_id(0)
     if template:
         writer.add_chat_template(template)
-    for name, tensor in _tensors(np.random.default_rng(seed)):
-        writer.add_tensor(name, tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write(writer, _tensors(np.random.default_rng(seed)))
     return path
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from numpy.typing import NDArray
-from support.tiny_model import CHATML, EOG, SPECIAL, TOKENS
+from support.tiny_model import TOKENS
+from support.tiny_parts import Tensor, add_bytes, ascii_output, write
 
 N_LAYERS, N_EMBD, N_FF, N_HEAD, HEAD, WINDOW = 6, 64, 128, 2, 32, 16
-Tensor = NDArray[np.float32]
 
 
 def write_tiny_swa(path: Path, *, seed: int = 5) -> Path:
@@ -30,20 +29,8 @@ def write_tiny_swa(path: Path, *, seed: int = 5) -> Path:
     writer.add_value_length(HEAD)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_sliding_window(WINDOW)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([1] * (len(TOKENS) - len(SPECIAL)) + [3] * len(SPECIAL))
-    writer.add_token_merges([f"{TOKENS[0]} {TOKENS[1]}"])  # none makes a token; there must be one
-    writer.add_eos_token_id(EOG)
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
-    for name, tensor in _tensors(np.random.default_rng(seed)):
-        writer.add_tensor(name, tensor)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    add_bytes(writer)
+    write(writer, _tensors(np.random.default_rng(seed)))
     return path
 
 
@@ -51,10 +38,8 @@ def _tensors(rng: np.random.Generator) -> Iterator[tuple[str, Tensor]]:
     def weights(rows: int, columns: int, scale: float = 2.0) -> Tensor:
         return rng.standard_normal((rows, columns), np.float32) * np.float32(scale * columns**-0.5)
 
-    output = weights(len(TOKENS), N_EMBD, 4)
-    output[[t for t in range(len(TOKENS)) if not 32 <= t < 127]] = 0  # ASCII only
     yield "token_embd.weight", weights(len(TOKENS), N_EMBD, 0.5)
-    yield "output.weight", output
+    yield "output.weight", ascii_output(weights(len(TOKENS), N_EMBD, 4))
     yield "output_norm.weight", np.ones(N_EMBD, np.float32)
     for n in range(N_LAYERS):
         block = f"blk.{n}."
