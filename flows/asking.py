@@ -33,7 +33,7 @@ class Asker:
     """Asks batches of requests, from any thread, through one client.
 
     Args:
-        at_once: requests with the server.
+        at_once: requests with the server; of our pool, for each of its workers.
         say: hears what is waited for until the first answer is there, and then "".
     """
 
@@ -51,6 +51,10 @@ class Asker:
         self._answered = asyncio.Event()
         # For all batches together: what waits here has not begun, and can't time out.
         self._seats = asyncio.Semaphore(at_once)
+        self._at_once = at_once
+        self._n_workers = 1  # that there are seats for
+        self._workers: set[str] = set()  # that have answered
+        self._making_room: asyncio.Future[None] | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -87,6 +91,7 @@ class Asker:
 
         def done(generation: Generation) -> None:
             self._answered.set()
+            self._answered_by(generation.worker)
             on_done(generation)
 
         return self._run(
@@ -132,6 +137,22 @@ class Asker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._answered.wait(), _LOOK_EVERY_S)
         self._say("")
+
+    def _answered_by(self, worker: str) -> None:
+        """Note who has answered; see that another worker of our pool has as much to do."""
+        if self._workers and worker not in self._workers and not self._settings.pool_url:
+            self._making_room = asyncio.ensure_future(self._make_room())
+        self._workers.add(worker)
+
+    async def _make_room(self) -> None:
+        """Send so many more requests as there are further workers: they come one after another, and
+        the pool alone knows how many there will be."""
+        pool = await asyncio.to_thread(pool_status, self._settings)
+        n_workers = len(pool.workers) if pool else 0
+        while self._n_workers < n_workers:
+            self._n_workers += 1
+            for _ in range(self._at_once):
+                self._seats.release()
 
     async def _open(self, address: PoolAddress) -> PoolClient:
         again = reconnector(self._settings, self._go_on)

@@ -114,8 +114,7 @@ def make_documents(
                 return Completed(message=taken.nothing)
             progress = Progress(len(taken.uris))
             # Of all batches together, and of one: as many again wait as are answered.
-            n_workers = max(1, config.pool_n_workers)
-            at_once = 2 * n_workers * tuning_for(config, spec.identity).n_seq_max if spec else 1
+            at_once = 2 * tuning_for(config, spec.identity).n_seq_max if spec else 1
             password = parameters.password
             with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
                 job = Job(

@@ -118,7 +118,7 @@ def _lines(model: Description) -> Iterator[tuple[str, str]]:
     yield "file", f"{size(model.n_bytes)}{parts}, {where}"
     if model.load_problem:
         yield "can't be loaded", model.load_problem.problem
-    yield "architecture", vocabulary.architecture
+    yield "architecture", vocabulary.rope.architecture
     if facts:
         yield "parameters", f"{facts.n_params:,}"
     yield "quantization", _quantization(model)
@@ -149,14 +149,12 @@ def _quantization(model: Description) -> str:
 
 def _context(model: Description) -> str:
     """Return the tokens it was trained on, and how its positions are scaled."""
-    vocabulary, facts = model.vocabulary, model.facts
-    text = f"{vocabulary.n_ctx_train:,} tokens" if vocabulary.n_ctx_train else "not told"
-    if vocabulary.rope_type:
-        text += f", positions scaled by the file ({vocabulary.rope_type} {vocabulary.rope_factor:g}"
-        text += (
-            f", trained on {vocabulary.rope_n_ctx_orig:,})" if vocabulary.rope_n_ctx_orig else ")"
-        )
-    if model.n_ctx_max != vocabulary.n_ctx_train:
+    rope, facts = model.vocabulary.rope, model.facts
+    text = f"{rope.n_ctx_train:,} tokens" if rope.n_ctx_train else "not told"
+    if rope.scaling not in ("", "none"):
+        text += f", positions scaled by the file ({rope.scaling} {rope.factor:g}"
+        text += f", trained on {rope.n_ctx_orig:,})" if rope.n_ctx_orig else ")"
+    if model.n_ctx_max != rope.n_ctx_train:
         text += f", {model.n_ctx_max:,} as it is used"
     return f"{text}; rope base {facts.rope_freq_base:,.0f}" if facts else text
 
@@ -181,7 +179,7 @@ def description_as_dict(model: Description) -> dict[str, Any]:
         "quantization": vocabulary.quantization,
         "load_problem": model.load_problem.problem if model.load_problem else "",
         "shape": asdict(model.facts) if model.facts else None,
-        "n_ctx_train": vocabulary.n_ctx_train,
+        "rope": asdict(vocabulary.rope),
         "n_ctx_max": model.n_ctx_max,
         "vocabulary": {
             "kind": vocabulary.kind, "pre": vocabulary.pre, "tokens": len(vocabulary.tokens),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 
 
 def model_names(incomplete: str) -> list[str]:
     """Return names of models.toml, of Ollama's store, and GGUF files, that begin so."""
+    from tasks.errors import ModelError
     from tasks.models import ollama
     from tasks.models.registry import read_known
     from tasks.settings import settings
 
-    names = list(read_known(settings().models / "models.toml"))
-    names += map(str, ollama.names())
+    names = [*map(str, ollama.names())]
+    with suppress(ModelError):  # a tab is no place for its mistakes
+        names = [*read_known(settings().models / "models.toml"), *names]
     return [name for name in names if name.startswith(incomplete)] + _gguf_files(incomplete)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from flows.cli.completion import model_names
 from flows.cli.options import Json, absolute_model
 from tasks.files import make_folder
 from tasks.settings import settings
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     help="The models that there are: which to choose, fetching them, what is in a file.",

@@ -1,7 +1,7 @@
 """LoRA adapters in a model's name: base.gguf+adapter.gguf@0.5.
 
 Owns how such a name is written and taken apart, and where an adapter's file is looked for. Does
-not look into the files: llama.cpp tells whether an adapter suits a model.
+not look into the files but for their kind: llama.cpp tells whether an adapter suits a model.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 from tasks.errors import ModelError
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel
-from tasks.models.split_files import gguf_files
+from tasks.models.split_files import gguf_files, is_file, kind_of
 from tasks.settings import PROJECT_ROOT, Settings
 
+_PREFIXES = ("hf", "ollama")
 _SCALED = re.compile(r"(?P<file>.+)@(?P<scale>[^@/+]*)")
 
 
@@ -75,6 +76,7 @@ def take_apart(name: str, exists: Callable[[str], bool]) -> AdaptedName:
     if not all(pieces):  # as in C++.gguf
         return AdaptedName(name)
     base, *adapters = _joined(pieces, lambda text: exists(text) or exists(_file(text)))
+    base = base if exists(base) else _with_plain_prefix(base)
     return AdaptedName(base, tuple(_adapter(text, name, exists) for text in adapters))
 
 
@@ -115,13 +117,6 @@ def lies_in(text: str, settings: Settings, base: Path) -> bool:
     return is_file(base / path) or is_file(settings.models / path)
 
 
-def is_file(path: Path) -> bool:
-    """Tell whether a path is a file that can be reached."""
-    with suppress(OSError):  # no permission, or no possible name
-        return path.is_file()
-    return False
-
-
 def _find(
     adapter: AdapterName,
     name: str,
@@ -132,12 +127,24 @@ def _find(
     if adapter.file.startswith("hf:"):
         from tasks.models.hub import fetch  # its library takes a second to import
 
-        return Adapter(fetch(adapter.file, progress), adapter.scale)
+        return _checked(Adapter(fetch(adapter.file, progress), adapter.scale), name)
     path = Path(adapter.file).expanduser()
     for place in (base, settings.models):
         if is_file(place / path):
-            return Adapter((place / path).absolute(), adapter.scale)
+            return _checked(Adapter((place / path).absolute(), adapter.scale), name)
     raise ModelError(name, f"there is no adapter {adapter.file}", _instead(adapter, settings))
+
+
+def _checked(adapter: Adapter, name: str) -> Adapter:
+    """Return it, unless its file says that it is something else.
+
+    Raises:
+        ModelError: it does.
+    """
+    if (kind := kind_of(adapter.path)) not in ("", "adapter"):
+        problem = f"{adapter.path.name} is no adapter, but a {kind}"
+        raise ModelError(name, problem, "Give an adapter in GGUF behind the +")
+    return adapter
 
 
 def _instead(adapter: AdapterName, settings: Settings) -> str:
@@ -155,6 +162,12 @@ def _joined(pieces: Sequence[str], exists: Callable[[str], bool]) -> Iterator[st
         end = next((e for e in ends if exists("+".join(pieces[start:e]))), start + 1)
         yield "+".join(pieces[start:end])
         start = end
+
+
+def _with_plain_prefix(name: str) -> str:
+    """Return HF:owner/repo as hf:owner/repo."""
+    prefix, colon, rest = name.partition(":")
+    return f"{prefix.lower()}:{rest}" if colon and prefix.lower() in _PREFIXES else name
 
 
 def _file(text: str) -> str:

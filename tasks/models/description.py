@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from tasks.errors import ModelError
 from tasks.models.families.choose import Form, choose_form
-from tasks.models.files import ModelFiles, Progress, identify, identify_adapter, resolve
+from tasks.models.files import Lora, ModelFiles, Progress, identify, identify_adapters, resolve
 from tasks.models.header_facts import HeaderFacts, read_facts
 from tasks.models.registry import KnownModel
-from tasks.models.rope import Rope, n_ctx_max
+from tasks.models.rope import n_ctx_max
+from tasks.models.use import Use, use_of
 from tasks.models.vocabulary import Vocabulary, load_vocabulary
 from tasks.records import Message
 from tasks.settings import Settings
@@ -35,7 +36,6 @@ class Description:
         n_ctx_max: tokens that it takes as it is used; 0: not known.
         form: how it is talked to; None where it can't be, for the reason in form_problem.
         ends: texts of the tokens, and strings, that end an answer.
-        adapters: each as its path, its scale and its sha256.
         prompt: SAMPLE as the model is shown it; "" where that can't be.
     """
 
@@ -49,7 +49,7 @@ class Description:
     form: Form | None
     form_problem: ModelError | None
     ends: tuple[str, ...]
-    adapters: tuple[tuple[str, float, str], ...]
+    adapters: Lora
     prompt: str
 
     @property
@@ -65,8 +65,10 @@ def describe(name: str, settings: Settings, progress: Progress | None = None) ->
     """
     files = resolve(name, settings, progress, header_only=True)
     identity = identify(files, settings.home, progress)
-    vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
-    form, problem = _form(files, vocabulary, settings)
+    kept_as = files.vocabulary_key(identity)
+    vocabulary = load_vocabulary(files.parts[0], kept_as, settings.home, name)
+    use = use_of(files.known, settings)
+    form, problem = _form(files, use, vocabulary)
     facts, load_problem = _facts(files)
     return Description(
         files=files,
@@ -75,14 +77,11 @@ def describe(name: str, settings: Settings, progress: Progress | None = None) ->
         facts=facts,
         load_problem=load_problem,
         vocabulary=vocabulary,
-        n_ctx_max=_n_ctx_max(files.known, vocabulary, settings),
+        n_ctx_max=n_ctx_max(vocabulary.rope, use.rope_scaling, use.rope_factor),
         form=form,
         form_problem=problem,
         ends=_ends(form, vocabulary),
-        adapters=tuple(
-            (str(each.path), each.scale, identify_adapter(each.path, settings.home, progress))
-            for each in files.adapters
-        ),
+        adapters=identify_adapters(files, settings.home, progress),
         prompt=form.template.render(SAMPLE) if form else "",
     )
 
@@ -95,31 +94,14 @@ def _facts(files: ModelFiles) -> tuple[HeaderFacts | None, ModelError | None]:
 
 
 def _form(
-    files: ModelFiles, vocabulary: Vocabulary, settings: Settings
+    files: ModelFiles, use: Use, vocabulary: Vocabulary
 ) -> tuple[Form | None, ModelError | None]:
-    known = files.known or KnownModel(file=files.parts[0].name)
-    chat_format = known.chat_format or settings.pool_chat_format or ""
     try:
-        form = choose_form(files.name, files.file_name, known, chat_format, vocabulary)
+        form = choose_form(files.name, files.file_name, use, vocabulary)
         form.template.render(SAMPLE)
     except ModelError as error:
         return None, error
     return form, None
-
-
-def _n_ctx_max(known: KnownModel | None, vocabulary: Vocabulary, settings: Settings) -> int:
-    own = known is not None and (known.rope_scaling != "auto" or known.rope_factor != 1)
-    scaling, factor = settings.pool_rope_scaling, settings.pool_rope_factor
-    if known is not None and own:
-        scaling, factor = known.rope_scaling, known.rope_factor
-    rope = Rope(
-        architecture=vocabulary.architecture,
-        n_ctx_train=vocabulary.n_ctx_train,
-        n_ctx_orig=vocabulary.rope_n_ctx_orig,
-        scaling=vocabulary.rope_type,
-        factor=vocabulary.rope_factor,
-    )
-    return n_ctx_max(rope, scaling, factor)
 
 
 def _ends(form: Form | None, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -1,33 +1,40 @@
 """From a model's name to its GGUF file on this disk.
 
 Owns the forms a name can take (a path, hf:owner/repo:quantization, ollama:name:tag, a name from
-models.toml; each with adapters behind a +), and a file's identity. Does not look into the files.
+models.toml; each with adapters behind a +), and a file's identity. Looks into the files for no more
+than their kind.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.errors import ModelError
-from tasks.models import ollama
+from tasks.models import hub_names, ollama
 from tasks.models.adapters import (
     AdaptedName,
     Adapter,
     adapters_of,
     default_adapters,
-    is_file,
     lies_in,
     take_apart,
 )
 from tasks.models.identity import content_hash, remembered_hash, stamp_of_paths
 from tasks.models.registry import KnownModel, read_known
-from tasks.models.split_files import parts_of
+from tasks.models.split_files import is_file, kind_of, parts_of
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
 """progress(label, done_bytes, total_bytes)"""
+
+Lora = tuple[tuple[str, float, str], ...]
+"""Of each adapter its path, its scale and its sha256."""
+
+_FORMS = "Write hf:owner/repo:quantization, ollama:name, or a GGUF file's path"
+_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,11 @@ class ModelFiles:
     adapters: tuple[Adapter, ...] = ()
     header_only: bool = False
     identity: str = ""
+
+    def vocabulary_key(self, identity: str) -> str:
+        """Return what its vocabulary is kept under: a header alone was compared with no checksum,
+        and must not stand for that of the whole file."""
+        return f"header-{identity}" if self.header_only else identity
 
     @property
     def file_name(self) -> str:
@@ -80,6 +92,7 @@ def resolve(
     taken, entry, origin = _meant(name, settings)
     try:
         found = _found(origin, name, settings, progress, header_only)
+        _refuse_additions(found)
         adapters = adapters_of(name, taken.adapters, entry, settings, progress)
     except OSError as error:  # a folder without permission, a name that is too long
         problem = f"it can't be read ({error.strerror})"
@@ -117,8 +130,7 @@ def origin_of(
         entry = known[name]
         return entry, str(settings.models / entry.file) if entry.file else entry.source
     if base in known and known[base].source.startswith("hf:"):
-        repo = known[base].source.removeprefix("hf:").partition(":")[0]
-        return known[base], f"hf:{repo}:{quantization}"
+        return known[base], f"hf:{hub_names.parse(known[base].source).repo}:{quantization}"
     return None, name
 
 
@@ -163,6 +175,14 @@ def identify_adapter(path: Path, home: Path, progress: Progress | None = None) -
     return identify(ModelFiles(path.name, (path,)), home, progress)
 
 
+def identify_adapters(files: ModelFiles, home: Path, progress: Progress | None = None) -> Lora:
+    """Return a model's adapters with the hashes of their bytes."""
+    return tuple(
+        (str(each.path), each.scale, identify_adapter(each.path, home, progress))
+        for each in files.adapters
+    )
+
+
 def stamp_of(files: ModelFiles) -> list[list[int | str]]:
     """Return what tells, without reading them, whether files are still the same: of each part and
     each adapter its path, size, time of change and inode.
@@ -175,6 +195,10 @@ def stamp_of(files: ModelFiles) -> list[list[int | str]]:
 
 def _meant(name: str, settings: Settings) -> tuple[AdaptedName, KnownModel | None, str]:
     """Return a name taken apart, its entry in models.toml, and the name of what its base means."""
+    if not name.strip():
+        raise ModelError("the model", "no name is given", _FORMS)
+    if _ADDRESS.match(name):
+        raise ModelError(name, "this is an address and no model's name", _FORMS)
     known = read_known(settings.models / "models.toml")
     taken = take_apart(name, lambda text: text in known or lies_in(text, settings, Path.cwd()))
     return taken, *origin_of(taken.base, known, settings)
@@ -196,6 +220,21 @@ def _found(
     raise no_such_model(name, origin, settings)
 
 
+def _refuse_additions(files: ModelFiles) -> None:
+    """Complain about a file that says that it only adds to a model.
+
+    Raises:
+        ModelError: it does.
+    """
+    kind = kind_of(files.parts[0])
+    if kind == "adapter":
+        remedy = f"Put it behind the name of the model that it is for: MODEL+{files.file_name}"
+        raise ModelError(files.name, "it is an adapter and no model", remedy)
+    if kind not in ("", "model"):
+        problem = f"it is no model, but an addition to one ({kind})"
+        raise ModelError(files.name, problem, "Choose the model itself")
+
+
 def _on_hub(
     origin: str, name: str, settings: Settings, progress: Progress | None, header_only: bool
 ) -> ModelFiles:
@@ -210,7 +249,7 @@ def _on_hub(
 
 
 def _absolute_base(name: str, base: Path) -> str:
-    is_other = name.startswith(("hf:", ollama.PREFIX))
+    is_other = name.startswith(("hf:", ollama.PREFIX)) or _ADDRESS.match(name)
     path = base / Path(name).expanduser()
     return str(path) if not is_other and (_is_path(name) or is_file(path)) else name
 

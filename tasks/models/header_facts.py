@@ -1,4 +1,4 @@
-"""What a GGUF's header says beside the vocabulary: how large the model is, and its positions.
+"""What a GGUF's header says beside the vocabulary: how large the model is.
 
 Owns the child process that reads it through llama.cpp, since the file may come from a stranger.
 
@@ -24,17 +24,13 @@ _ROOM = 1 << 30  # bytes, and four times the file's size, up to as much again
 
 @dataclass(frozen=True)
 class HeaderFacts:
-    """A model's shape and its positions; names are llama.cpp's.
+    """A model's shape; names are llama.cpp's.
 
     Attributes:
         n_params: weights of all tensors.
         n_bytes: that they take in this file.
-        rope_type: the header's way of scaling positions; "" where there is none.
-        rope_factor: 0 where there is none.
-        n_ctx_orig: tokens that it was trained on before its positions were scaled; 0: not told.
     """
 
-    architecture: str
     name: str
     n_params: int
     n_bytes: int
@@ -42,10 +38,6 @@ class HeaderFacts:
     n_embd: int
     n_head: int
     n_head_kv: int
-    n_ctx_train: int
-    rope_type: str
-    rope_factor: float
-    n_ctx_orig: int
     rope_freq_base: float
 
 
@@ -75,7 +67,7 @@ def read_facts(path: Path, model: str) -> HeaderFacts:
 def _read(path: Path) -> HeaderFacts:
     import llama_cpp as llama
 
-    from tasks.models.header_values import frequencies_of, header_value, rope_of
+    from tasks.models.header_values import frequencies_of, header_value
     from tasks.models.llama_log import LlamaLog
 
     llama.llama_backend_init()
@@ -86,9 +78,7 @@ def _read(path: Path) -> HeaderFacts:
         model = llama.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         sys.exit(heard.cause or "it does not say why")
-    rope = rope_of(model)
     return HeaderFacts(
-        architecture=rope.architecture,
         name=header_value(model, "general.name"),
         n_params=llama.llama_model_n_params(model),
         n_bytes=llama.llama_model_size(model),
@@ -96,10 +86,6 @@ def _read(path: Path) -> HeaderFacts:
         n_embd=llama.llama_model_n_embd(model),
         n_head=llama.llama_model_n_head(model),
         n_head_kv=llama.llama_model_n_head_kv(model),
-        n_ctx_train=rope.n_ctx_train,
-        rope_type="" if rope.scaling == "none" else rope.scaling,
-        rope_factor=rope.factor,
-        n_ctx_orig=rope.n_ctx_orig,
         rope_freq_base=frequencies_of(model)[0],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from math import isfinite
 from typing import Any
 
 import llama_cpp as llama
@@ -25,10 +26,7 @@ def rope_of(model: Any) -> Rope:
     architecture = header_value(model, "general.architecture")
 
     def number(key: str) -> float:
-        try:
-            return float(header_value(model, f"{architecture}.{key}") or 0)
-        except ValueError:
-            return 0.0
+        return _number(model, f"{architecture}.{key}")
 
     return Rope(
         architecture=architecture,
@@ -47,9 +45,18 @@ def frequencies_of(model: Any) -> tuple[float, int]:
     architecture = header_value(model, "general.architecture")
 
     def number(key: str) -> float:
-        return float(header_value(model, f"{architecture}.{key}") or 0)
+        return _number(model, f"{architecture}.{key}")
 
     base = number("rope.freq_base") or 10000.0
     width = llama.llama_model_n_embd(model) / max(1, llama.llama_model_n_head(model))
     n_dims = number("rope.dimension_count") or number("attention.key_length") or width
     return base, int(n_dims)
+
+
+def _number(model: Any, key: str) -> float:
+    """Return a value as a number; 0 where there is none, or none that can be counted with."""
+    try:
+        value = float(header_value(model, key) or 0)
+    except ValueError:
+        return 0.0
+    return value if isfinite(value) else 0.0

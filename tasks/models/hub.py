@@ -35,6 +35,7 @@ TRIES = 5
 _LOOK_EVERY_S = 1.0
 CHUNK = 1024 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"[\w-]+")  # it becomes a file's name
 
 
 def fetch(name: str, progress: Progress | None = None) -> Path:
@@ -54,12 +55,14 @@ def fetch(name: str, progress: Progress | None = None) -> Path:
 def cached(name: str) -> Path | None:
     """Return the (first) file of a name if it is in the hub's cache, without asking the hub.
 
+    Only where the name says exactly that: what else it may mean the hub must tell.
+
     Raises:
         ModelError: the name is none.
     """
     wanted = hub_names.parse(name)
     files = hub_cache.files_of(wanted.repo)
-    chosen = hub_names.choose(files, wanted.wanted)
+    chosen = hub_names.exactly(files, wanted.wanted)
     return files[chosen[0][0]] if len(chosen) == 1 else None
 
 
@@ -73,6 +76,8 @@ def files_meant(name: str) -> tuple[str, list[str]]:
     with hub_search.explaining(name, wanted.repo):
         # Not list_repo_files, which tries for half a minute where there is no connection.
         files = [file.rfilename for file in HfApi().model_info(wanted.repo).siblings or ()]
+        if any(".." in file.split("/") or file.startswith("/") for file in files):
+            raise OSError("it names files outside of the repository")
     if not any(file.lower().endswith(".gguf") for file in files):
         raise hub_search.no_gguf(name, wanted.repo)
     return wanted.repo, hub_names.only(name, files, wanted.wanted)
@@ -87,6 +92,8 @@ def download(repo: str, file: str, progress: Progress | None) -> Path:
     """
     url = hf_hub_url(repo, file)
     remote = get_hf_file_metadata(url)
+    if remote.etag and not _ETAG.fullmatch(remote.etag):
+        raise OSError("it gives a checksum that is none")
     if remote.etag and remote.size:
         blob = hub_cache.folder_of(repo) / "blobs" / remote.etag
         make_folders(blob.parent)

@@ -35,13 +35,15 @@ def folder_of(repo: str) -> Path:
 
 
 def files_of(repo: str) -> dict[str, Path]:
-    """Return a repository's GGUF files that are here, by their names in it."""
+    """Return a repository's GGUF files that are here, by their names in it. Links to content that
+    was removed are not."""
     root = folder_of(repo)
     reference = root / "refs" / "main"
     if not reference.exists():
         return {}
     snapshot = root / "snapshots" / reference.read_text().strip()
-    return {path.relative_to(snapshot).as_posix(): path for path in snapshot.rglob("*.gguf")}
+    files = (path for path in snapshot.rglob("*.gguf") if path.exists())
+    return {path.relative_to(snapshot).as_posix(): path for path in files}
 
 
 def cached_models() -> Iterator[CachedModel]:
@@ -51,8 +53,8 @@ def cached_models() -> Iterator[CachedModel]:
         OSError: the cache can't be read.
     """
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
-        repo = folder.name.removeprefix("models--").replace("--", "/")
-        files = {name: path for name, path in files_of(repo).items() if path.exists()}
+        repo = folder.name.removeprefix("models--").replace("--", "/", 1)
+        files = files_of(repo)
         called = hub_names.labels(hub_names.models_in(files).values())
         for label, parts in called.items():
             yield CachedModel(f"hf:{repo}{label}", tuple(files[part] for part in parts))

@@ -71,6 +71,15 @@ def choose(files: Iterable[str], wanted: str) -> list[list[str]]:
     return next(filter(None, tries), [])
 
 
+def exactly(files: Iterable[str], wanted: str) -> list[list[str]]:
+    """Return the models that a quantization (or a file's name) means among some of a repository's
+    files, whatever others it has; where nothing is said, all."""
+    return [
+        parts for parts in choose(files, wanted)
+        if wanted in ("", *parts) or quantization(parts[0]) == wanted.upper()
+    ]  # fmt: skip
+
+
 def only(name: str, files: Sequence[str], wanted: str) -> list[str]:
     """Return the parts of the one model meant.
 

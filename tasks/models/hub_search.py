@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from json import JSONDecodeError
 
 import httpx
 from huggingface_hub import HfApi, constants
@@ -22,7 +23,16 @@ from tasks.errors import ModelError
 from tasks.models import hub_cache
 from tasks.models.nearest import close, listed, nearest
 
-FAILURES = (HTTPError, httpx.HTTPError, HFValidationError, OSError)
+# JSONDecodeError: what answers is no hub, but a proxy or a mirror's front page.
+FAILURES = (
+    HTTPError,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    HFValidationError,
+    JSONDecodeError,
+    OSError,
+)
+_LONGEST_CAUSE = 300
 _SEARCHES = 4  # each takes a request
 _FOUND = 20  # repositories of a search, of which the nearest are shown
 
@@ -57,10 +67,17 @@ def explained(name: str, repo: str, error: Exception) -> ModelError:
         return ModelError(name, "it is not in the cache, and HF_HUB_OFFLINE is set", "Unset it")
     return ModelError(
         name,
-        f"it can't be fetched from {constants.ENDPOINT} ({error})",
+        f"it can't be fetched from {constants.ENDPOINT} ({_cause(error)})",
         "Check the connection and the room on the disk, and run the same again: "
         "it goes on from what is already here",
     )
+
+
+def _cause(error: Exception) -> str:
+    """Return what went wrong; hubs put several lines into it."""
+    if isinstance(error, JSONDecodeError):
+        return "its answer is not that of a hub"
+    return str(error).strip().partition("\n")[0][:_LONGEST_CAUSE] or type(error).__name__
 
 
 def no_gguf(name: str, repo: str) -> ModelError:
@@ -78,7 +95,7 @@ def repositories_like(repo: str) -> list[str]:
     the name first.
     """
     words = re.split(r"(?=[-_])", repo.rpartition("/")[2])
-    with suppress(*FAILURES, ValueError):  # ValueError: an answer that is no JSON
+    with suppress(*FAILURES):
         for n_words in range(len(words), max(0, len(words) - _SEARCHES), -1):
             text = "".join(words[:n_words])
             found = HfApi().list_models(search=text, filter="gguf", sort="downloads", limit=_FOUND)

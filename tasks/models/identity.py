@@ -67,7 +67,7 @@ def _memory(paths: Sequence[Path], home: Path) -> Path:
 def _remembered(memory: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(memory.read_bytes())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):  # ValueError: no JSON, or no text
         return {}
     return content
 

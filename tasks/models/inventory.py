@@ -7,7 +7,6 @@ name that is none of these.
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,14 +17,13 @@ from tasks.errors import ModelError
 from tasks.models import ollama
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel, read_known
-from tasks.models.split_files import gguf_files, parts_of, siblings
+from tasks.models.split_files import gguf_files, kind_of, parts_of
 from tasks.settings import Settings
 
 Place = Literal["models.toml", "folder", "hub cache", "Ollama"]
 
 EXAMPLE = "hf:Qwen/Qwen2.5-1.5B-Instruct-GGUF:q4_0"
 _MOST_NAMES = 8
-_BEGINNING = 4096  # bytes, in which the converter writes what kind of file it is
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def named_models(settings: Settings) -> list[Listed]:
 
 
 def models_here(settings: Settings) -> Iterator[Listed]:
-    """Yield the models on this disk that models.toml has no names for."""
+    """Yield the whole models on this disk that models.toml has no names for."""
     named = {path for each in named_models(settings) for path in each.paths}
     yield from (each for each in _lying(settings) if not named.intersection(each.paths))
 
@@ -107,8 +105,9 @@ def _here(model: KnownModel, settings: Settings) -> tuple[Path, ...]:
 
 def _lying(settings: Settings) -> Iterator[Listed]:
     for path in gguf_files(settings.models):
-        parts = tuple(part for part in siblings(path) if part.is_file())
-        yield Listed(_shown(path), "folder", parts, is_adapter=_is_adapter(parts[0]))
+        with suppress(ModelError, OSError):  # a part is missing
+            parts = parts_of(path, "")
+            yield Listed(_shown(path), "folder", parts, is_adapter=_is_adapter(path))
     from tasks.models.hub_cache import cached_models
 
     with suppress(OSError):  # another user's
@@ -127,8 +126,4 @@ def _shown(path: Path) -> str:
 
 
 def _is_adapter(path: Path) -> bool:
-    """Tell whether the first values of a GGUF's header say that it is one."""
-    key, value = b"general.type", b"adapter"
-    said = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(value)) + value
-    with path.open("rb") as file:
-        return said in file.read(_BEGINNING)
+    return kind_of(path) == "adapter"

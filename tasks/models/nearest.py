@@ -22,8 +22,10 @@ def nearest(wrong: str, names: Iterable[str]) -> list[str]:
 
 
 def close(wrong: str, names: Iterable[str]) -> list[str]:
-    """Return the names that may have been meant, the nearest first."""
-    return [name for name in nearest(wrong, names) if _closeness(wrong, name) >= _CLOSE]
+    """Return the names that may have been meant, the nearest first; of one that is wrong in its
+    case alone, no others."""
+    near = [name for name in nearest(wrong, names) if _closeness(wrong, name) >= _CLOSE]
+    return [name for name in near if name.casefold() == wrong.casefold()] or near
 
 
 def listed(names: Sequence[str], most: int = MOST) -> str:

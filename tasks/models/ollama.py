@@ -22,6 +22,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from tasks.errors import ModelError
 from tasks.models.nearest import listed, nearest
+from tasks.models.split_files import is_file
 
 PREFIX = "ollama:"
 _HOST, _NAMESPACE, _TAG = "registry.ollama.ai", "library", "latest"
@@ -99,7 +100,7 @@ def names() -> Iterator[StoredName]:
     """Yield all models of all stores."""
     for store in stores():
         for manifest in sorted((store / "manifests").glob("*/*/*/*")):
-            if manifest.is_file() and not manifest.name.startswith("."):
+            if is_file(manifest) and not manifest.name.startswith("."):
                 yield StoredName.of(manifest)
 
 

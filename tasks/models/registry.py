@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     NonNegativeInt,
     PositiveInt,
     TypeAdapter,
@@ -121,7 +122,7 @@ class KnownModel(BaseModel):
     chat_format: str = ""
     lora: tuple[str, ...] = ()
     rope_scaling: RopeScaling = "auto"
-    rope_factor: float = 1.0
+    rope_factor: float = Field(1.0, ge=1, le=128)
     note: str = ""
     size_class: str = ""
     recommended: bool = False
@@ -149,15 +150,20 @@ def read_known(path: Path) -> dict[str, KnownModel]:
     """Read models.toml; a missing file has no models.
 
     Raises:
-        ModelError: it is malformed.
+        ModelError: it is malformed, or can't be read.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows' editor saves it
         return _Known.validate_python(tables)
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:
         raise ModelError(str(path), f"it is no TOML ({error})", "Correct it") from error
+    except UnicodeDecodeError as error:
+        raise ModelError(str(path), "it is not in UTF-8", "Save it as UTF-8") from error
+    except OSError as error:
+        problem = f"it can't be read ({error.strerror})"
+        raise ModelError(str(path), problem, "Check its permissions") from error
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc'])) or error.title}: {one['msg']}"

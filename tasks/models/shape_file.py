@@ -22,6 +22,7 @@ from gguf import GGMLQuantizationType as Type
 from tasks.errors import ModelError
 from tasks.models.registry import ModelShape
 from tasks.models.tensors import Tensor, UnknownShapeError, layout_of, tensors_of
+from tasks.models.vocabulary import child_environment
 
 _ALIGNMENT = 32
 _PATIENCE_S = 120
@@ -133,8 +134,9 @@ def _quantized(source: Path, quantization: str, name: str) -> dict[str, Type]:
     command = [sys.executable, "-P", "-m", "tasks.models.dry_run_child", str(source), quantization]
     try:
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_PATIENCE_S
-        )
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=child_environment(),
+            timeout=_PATIENCE_S, check=False,
+        )  # fmt: skip
         answer: dict[str, Any] = json.loads(ended.stdout or b"{}")
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
         raise _untold(name, quantization, str(error)) from error

@@ -14,17 +14,19 @@ from pathlib import Path
 from tasks.models.elsewhere import n_ctx_there
 from tasks.models.families.choose import choose_form
 from tasks.models.files import (
+    Lora,
     ModelFiles,
     Progress,
     identify,
-    identify_adapter,
+    identify_adapters,
     resolve,
     stamp_of,
 )
 from tasks.models.registry import KnownModel
-from tasks.models.rope import Rope, n_ctx_max
+from tasks.models.rope import n_ctx_max
 from tasks.models.template import ChatTemplate
 from tasks.models.tokenizer import Tokenizer, make_tokenizer
+from tasks.models.use import Use, use_of
 from tasks.models.vocabulary import Vocabulary, load_vocabulary
 from tasks.records import Message, RopeScaling
 from tasks.settings import Settings
@@ -65,7 +67,7 @@ class ModelSpec:
     n_ctx_max: int = 0
     stop: tuple[str, ...] = ()
     stop_tokens: tuple[int, ...] = ()
-    lora: tuple[tuple[str, float, str], ...] = ()
+    lora: Lora = ()
     rope_scaling: RopeScaling = "auto"
     rope_factor: float = 1.0
     form: str = ""
@@ -124,18 +126,22 @@ def load_spec(name: str, settings: Settings, progress: Progress | None = None) -
     files = resolve(name, settings, progress, header_only=elsewhere)
     stamp = str(stamp_of(files))
     identity = identify(files, settings.home, progress)
-    use = _use(files, settings)
-    key = (name, files, identity, stamp, use)
-    if key not in _specs:  # a known model does not wait while another is read
+    use, lora = use_of(files.known, settings), identify_adapters(files, settings.home)
+    key = (name, files, identity, stamp, use, lora)
+    spec = _specs.get(key)
+    if spec is None:  # a known model does not wait while another is read
         with _lock:
-            if key not in _specs:
+            spec = _specs.get(key)
+            if spec is None:
                 if progress:
                     progress(f"reading the vocabulary of {files.parts[0].name}", 0, 0)
                 for old in [each for each in _specs if each[0] == name]:
                     del _specs[old]  # of what the file was before; its child ends with it
-                vocabulary = load_vocabulary(files.parts[0], identity, settings.home, name)
-                _specs[key] = _put_together(files, identity, stamp, vocabulary, use)
-    return _as_served(_specs[key], settings) if elsewhere else _specs[key]
+                kept_as = files.vocabulary_key(identity)
+                vocabulary = load_vocabulary(files.parts[0], kept_as, settings.home, name)
+                spec = _put_together(files, identity, stamp, vocabulary, use, lora)
+                _specs[key] = spec
+    return _as_served(spec, settings) if elsewhere else spec
 
 
 def _as_served(spec: ModelSpec, settings: Settings) -> ModelSpec:
@@ -144,53 +150,19 @@ def _as_served(spec: ModelSpec, settings: Settings) -> ModelSpec:
     return replace(spec, n_ctx_max=n_ctx) if n_ctx else spec
 
 
-@dataclass(frozen=True)
-class _Use:
-    """How a model is used: as its entry in models.toml says, else as the settings do."""
-
-    lora: tuple[tuple[str, float, str], ...]
-    rope_scaling: RopeScaling
-    rope_factor: float
-    chat_format: str
-
-
-def _use(files: ModelFiles, settings: Settings) -> _Use:
-    own = files.known
-    scaled = own is not None and (own.rope_scaling != "auto" or own.rope_factor != 1)
-    return _Use(
-        lora=tuple(
-            (str(each.path), each.scale, identify_adapter(each.path, settings.home))
-            for each in files.adapters
-        ),
-        rope_scaling=own.rope_scaling if own and scaled else settings.pool_rope_scaling,
-        rope_factor=own.rope_factor if own and scaled else settings.pool_rope_factor,
-        chat_format=(own.chat_format if own else "") or settings.pool_chat_format or "",
-    )
-
-
-def _rope(vocabulary: Vocabulary) -> Rope:
-    return Rope(
-        architecture=vocabulary.architecture,
-        n_ctx_train=vocabulary.n_ctx_train,
-        n_ctx_orig=vocabulary.rope_n_ctx_orig,
-        scaling=vocabulary.rope_type,
-        factor=vocabulary.rope_factor,
-    )
-
-
 def _put_together(
-    files: ModelFiles, identity: str, stamp: str, vocabulary: Vocabulary, use: _Use
+    files: ModelFiles, identity: str, stamp: str, vocabulary: Vocabulary, use: Use, lora: Lora
 ) -> ModelSpec:
     known = files.known or KnownModel(file=files.parts[0].name)
-    form = choose_form(files.name, files.file_name, known, use.chat_format, vocabulary)
+    form = choose_form(files.name, files.file_name, use, vocabulary)
     return ModelSpec(
         name=files.name,
         path=files.parts[0],
         identity=identity,
         quantization=vocabulary.quantization,
-        n_ctx_train=vocabulary.n_ctx_train,
-        n_ctx_max=n_ctx_max(_rope(vocabulary), use.rope_scaling, use.rope_factor),
-        lora=use.lora,
+        n_ctx_train=vocabulary.rope.n_ctx_train,
+        n_ctx_max=n_ctx_max(vocabulary.rope, use.rope_scaling, use.rope_factor),
+        lora=lora,
         rope_scaling=use.rope_scaling,
         rope_factor=use.rope_factor,
         form=form.identity,

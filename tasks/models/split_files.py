@@ -1,14 +1,24 @@
-"""The parts of a split GGUF, which llama-gguf-split names NAME-00001-of-00003.gguf."""
+"""GGUF files on this disk, and the parts of a split one, which llama-gguf-split names
+NAME-00001-of-00003.gguf.
+
+Owns which files belong together, and the line about one that is not there. Of what is in them it
+knows the kind alone.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 from tasks.errors import ModelError
 from tasks.models.nearest import close, listed
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
+_BEGINNING = 4096  # bytes, in which the converter writes what kind of file it is
+_STRING = 8  # gguf_metadata_value_type
+_LONGEST_KIND = 40
 
 
 def parts_of(path: Path, name: str) -> tuple[Path, ...]:
@@ -29,16 +39,16 @@ def parts_of(path: Path, name: str) -> tuple[Path, ...]:
             raise ModelError(name, f"{each} is a folder", _in_folder(each))
         if each.exists():  # a pipe or a device would never end
             raise ModelError(name, f"{each} is no file", "Give the path of a GGUF file")
-        if len(paths) > 1:
+        if len(paths) > 1 and any(map(is_file, paths)):
             raise ModelError(name, f"{each} is missing", "Fetch it: all parts are needed")
-        raise ModelError(name, f"there is no file {each}", _nearest(each))
+        raise ModelError(name, f"there is no file {path}", _nearest(path))
     return tuple(paths)
 
 
 def siblings(path: Path) -> list[Path]:
     """Return where all parts are if the path is one of several; else the path."""
     part = _PART.match(path.name)
-    if part is None:
+    if part is None or not 1 <= int(part["n"]) <= int(part["total"]):
         return [path]
     total = int(part["total"])
     names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
@@ -48,7 +58,31 @@ def siblings(path: Path) -> list[Path]:
 def gguf_files(folder: Path) -> list[Path]:
     """Return the GGUF files in a folder; of a split one the first part."""
     found = (path for path in folder.glob("*") if path.suffix.lower() == ".gguf")
-    return sorted({siblings(path)[0] for path in found if path.is_file()})
+    return sorted({siblings(path)[0] for path in found if is_file(path)})
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether a path is a file that can be reached."""
+    with suppress(OSError):  # no permission, or no possible name
+        return path.is_file()
+    return False
+
+
+def kind_of(path: Path) -> str:
+    """Return what a GGUF says that it is (`general.type`): "model", "adapter", "mmproj", …; ""
+    where it does not tell in its first values, or can't be read."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING)
+    except OSError:
+        return ""
+    key = b"general.type"
+    _, found, rest = beginning.partition(struct.pack("<Q", len(key)) + key)
+    if not found or len(rest) < 12:
+        return ""
+    value_type, size = struct.unpack_from("<IQ", rest)
+    known = value_type == _STRING and size <= _LONGEST_KIND
+    return rest[12 : 12 + size].decode(errors="replace") if known else ""
 
 
 def _in_folder(folder: Path) -> str:

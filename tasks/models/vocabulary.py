@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -22,9 +22,9 @@ from typing import IO, Any
 
 from tasks.errors import ModelError
 from tasks.files import write_private
-from tasks.settings import PROJECT_ROOT
+from tasks.models.rope import Rope
 
-FORMAT = 4  # of the cache file; raise it when Vocabulary or the child's checks change
+FORMAT = 5  # of the cache file; raise it when Vocabulary or the child's checks change
 READ_SECONDS = 180.0  # a busy machine may need a minute; the child bounds its own CPU time
 
 # llama.h, enum llama_token_attr
@@ -44,11 +44,8 @@ class Vocabulary:
         bos, eos: -1 where there is none.
         add_bos: llama.cpp puts a BOS before every text.
         template: the chat template; "" where there is none.
-        architecture: `general.architecture`; "" where the file does not tell.
+        rope: its positions, and for how many it was trained.
         names: what its makers call it: `general.name`, basename, finetune; those that are there.
-        rope_type: `rope.scaling.type` ("linear", "yarn", …); "" where positions are as trained.
-        rope_factor: `rope.scaling.factor`; 0 where there is none.
-        rope_n_ctx_orig: tokens it was trained for before its positions were scaled; 0: not told.
         eog: tokens that end an answer, as far as llama.cpp knows.
         between: what its template writes between an answer and the next question.
         template_problem: what went wrong when the child tried the template; "" if nothing.
@@ -56,7 +53,7 @@ class Vocabulary:
     """
 
     quantization: str
-    n_ctx_train: int
+    rope: Rope
     kind: str
     pre: str
     tokens: list[str]
@@ -65,11 +62,7 @@ class Vocabulary:
     eos: int
     add_bos: bool
     template: str
-    architecture: str = ""
     names: Sequence[str] = ()
-    rope_type: str = ""
-    rope_factor: float = 0.0
-    rope_n_ctx_orig: int = 0
     eog: Sequence[int] = ()
     between: str = ""
     template_problem: str = ""
@@ -124,6 +117,7 @@ def save(vocabulary: Vocabulary, path: Path) -> None:
     """Write what load_vocabulary reads."""
     # Not asdict: it copies every token.
     values = {each.name: getattr(vocabulary, each.name) for each in fields(vocabulary)}
+    values["rope"] = asdict(vocabulary.rope)
     path.write_text(json.dumps(values), encoding="ascii")
 
 
@@ -132,6 +126,8 @@ def child_environment() -> Mapping[str, str]:
 
     No GPU is woken for it, and an abort of llama.cpp starts no debugger.
     """
+    from tasks.settings import PROJECT_ROOT  # the children import this module, and must start fast
+
     own = dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1")
     own["GGML_NO_BACKTRACE"] = "1"
     path = os.pathsep.join(filter(None, (str(PROJECT_ROOT), os.environ.get("PYTHONPATH"))))
@@ -141,7 +137,7 @@ def child_environment() -> Mapping[str, str]:
 def _load(cache: Path) -> Vocabulary:
     values: dict[str, Any] = json.loads(cache.read_bytes())
     attributes = {int(token): bits for token, bits in values.pop("attributes").items()}
-    return Vocabulary(attributes=attributes, **values)
+    return Vocabulary(attributes=attributes, rope=Rope(**values.pop("rope")), **values)
 
 
 def _refuse_other_formats(path: Path, model: str) -> None:

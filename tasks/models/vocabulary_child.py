@@ -9,7 +9,6 @@ It ends with status 1 and a clause on stdout where it knows what is wrong.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import random
 import resource
@@ -17,13 +16,13 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
 from pathlib import Path
 
 import llama_cpp
 
 from tasks.errors import ModelError
 from tasks.models.gguf_header import GgufHeader
+from tasks.models.header_values import header_value, rope_of
 from tasks.models.limits import TEMPLATE_SECONDS, bounded, lower
 from tasks.models.llama_log import LlamaLog
 from tasks.models.template import PROBE, ChatTemplate, JinjaRenderer
@@ -32,7 +31,7 @@ from tasks.models.vocabulary import NORMAL, Vocabulary, save
 
 GIB = 1024**3
 CPU_SECONDS = 50
-NAME_KEYS = ("name", "basename", "finetune")
+NAME_KEYS = ("general.name", "general.basename", "general.finetune")
 KINDS = {1: "spm", 2: "bpe", 3: "wpm", 4: "ugm", 5: "rwkv", 6: "plamo2"}
 # llama.h, enum llama_ftype, in users' names.
 FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
@@ -92,52 +91,23 @@ class Model:
         """Return all that the parent needs, unchecked."""
         vocab = self._vocab
         n_tokens = llama_cpp.llama_vocab_n_tokens(vocab)
-        architecture = self._meta("general.architecture")
         texts = (llama_cpp.llama_vocab_get_text(vocab, i) for i in range(n_tokens))
         attributes = ((i, llama_cpp.llama_vocab_get_attr(vocab, i)) for i in range(n_tokens))
         template = llama_cpp.llama_model_chat_template(self._model, None)
         return Vocabulary(
-            quantization=_quantization(self._meta("general.file_type")),
-            n_ctx_train=int(self._number(f"{architecture}.context_length")),
+            quantization=_quantization(header_value(self._model, "general.file_type")),
+            rope=rope_of(self._model),
             kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
-            pre=self._meta("tokenizer.ggml.pre"),
+            pre=header_value(self._model, "tokenizer.ggml.pre"),
             tokens=[text.decode(errors="surrogateescape") for text in texts],
             attributes={i: bits for i, bits in attributes if bits != NORMAL},
             bos=llama_cpp.llama_vocab_bos(vocab),
             eos=llama_cpp.llama_vocab_eos(vocab),
             add_bos=llama_cpp.llama_vocab_get_add_bos(vocab),
             template=template.decode(errors="replace") if template else "",
-            architecture=architecture,
-            names=[name for key in NAME_KEYS if (name := self._meta(f"general.{key}"))],
-            rope_type=self._rope_type(architecture),
-            rope_factor=self._number(f"{architecture}.rope.scaling.factor"),
-            rope_n_ctx_orig=int(
-                self._number(f"{architecture}.rope.scaling.original_context_length")
-            ),
+            names=list(filter(None, (header_value(self._model, key) for key in NAME_KEYS))),
             eog=[i for i in range(n_tokens) if llama_cpp.llama_vocab_is_eog(vocab, i)],
         )
-
-    def _rope_type(self, architecture: str) -> str:
-        kind = self._meta(f"{architecture}.rope.scaling.type")
-        return "" if kind == "none" else kind
-
-    def _number(self, key: str) -> float:
-        """Return a value of the header, or 0 where there is none."""
-        text = self._meta(key)
-        try:
-            value = float(text or 0)
-        except ValueError as error:
-            raise ModelError("", f"its {key} is no number ({text[:40]})") from error
-        return value if isfinite(value) else 0.0
-
-    def _meta(self, key: str) -> str:
-        """Return a value of the header as text, or ""."""
-        size = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), None, 0) + 1
-        if size <= 0:
-            return ""
-        value = ctypes.create_string_buffer(size)
-        llama_cpp.llama_model_meta_val_str(self._model, key.encode(), value, size)
-        return value.value.decode(errors="replace")
 
 
 def main() -> None:

@@ -2,8 +2,7 @@
 
 Owns retries and the request's headers. Knows nothing of how the server works. Our pool tells its
 times with the whole answer; another server is asked for a stream, since what it does not tell is
-then measured as it arrives. What neither tells
-is None, or 0 tokens.
+then measured as it arrives. What neither tells is None, or 0 tokens.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -21,9 +21,16 @@ import httpx
 
 from tasks.errors import InferenceError, PipelineError, RefusedError
 from tasks.models.elsewhere import authorization, base_of, is_local, not_served, read_models
-from tasks.pool.client_answer import Json, Refusal, is_answer, read_answer, read_refusal
-from tasks.pool.client_stream import CutOffError, StreamRefusedError, gather
-from tasks.pool.dialect import Dialect
+from tasks.pool.client_answer import (
+    Json,
+    Refusal,
+    RefusalError,
+    is_answer,
+    read_answer,
+    read_refusal,
+)
+from tasks.pool.client_stream import CutOffError, gather
+from tasks.pool.dialect import Dialect, spared
 from tasks.pool.lifecycle import PoolAddress
 from tasks.pool.types import ChatAnswer, Timings
 from tasks.records import Message, Sampling
@@ -33,18 +40,10 @@ _CONNECT_S = 10.0
 _FOREIGN_ANSWER_S = 3600.0
 _BUSY_S = 3600.0  # a server that only ever says that it is busy is asked for so long
 _MOST_CUT_OFF = 3  # answers that break off, of one request
-_WITHOUT = "%s refuses %s (%s): it is asked without"
-_RETRY_STATUS = frozenset({429, 502, 503, 504})
+_BUSY_STATUS = frozenset({429, 502, 503, 504})
+_MOST_RETRY_AFTER_S = 60.0
 
 log = logging.getLogger(__name__)
-
-
-class _RefusedError(Exception):
-    """The server answered, and not with a completion."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.problem)
-        self.refusal = refusal
 
 
 class PoolClient:
@@ -133,35 +132,59 @@ class PoolClient:
 
     async def _put(self, model: str, body: Json, headers: dict[str, str]) -> ChatAnswer:
         """Ask until there is an answer, or a refusal of what can't be done without."""
+        dialect, learned = self._dialect, dict[str, str]()
         while True:
-            said = self._dialect.put(body)
+            said = dialect.put(body)
             try:
-                return await self._ask(model, said, headers)
-            except _RefusedError as error:
+                answer = await self._ask(model, said, headers)
+            except RefusalError as error:
                 refusal = error.refusal
-            if self._dialect.put(body) != said:  # another request has learned it meanwhile
-                continue
-            spared = self._dialect.learn(said, refusal)
-            if not spared:
+            else:
+                self._keep(dialect, learned)
+                return answer
+            name = spared(said, refusal)
+            if not name:
                 raise await self._final(model, refusal)
-            log.warning(
-                "%s refuses %s (%s): it is asked without",
-                self._address.url,
-                spared,
-                refusal.problem,
-            )
+            dialect = dialect.without(name, said)
+            learned[name] = refusal.problem
+
+    def _keep(self, dialect: Dialect, learned: Mapping[str, str]) -> None:
+        """Put the next requests in the way of one that was answered.
+
+        Args:
+            learned: what it learned to go without, and why.
+        """
+        known, self._dialect = self._dialect, self._dialect | dialect
+        if self._dialect == known:
+            return
+        for name, problem in learned.items():
+            log.warning("%s refuses %s (%s): it is asked without", self._address.url, name, problem)
 
     async def _ask(self, model: str, body: Json, headers: dict[str, str]) -> ChatAnswer:
-        """Ask until there is an answer, an error that stays, or patience ends."""
+        """Ask until there is an answer, an error that stays, or patience ends.
+
+        Raises:
+            RefusalError: the server says something else.
+            RefusedError, InferenceError: its answers break off, or patience has ended.
+        """
         busy_since: float | None = None
         silent_since: float | None = None
         timed_out = False
         attempt = cut_off = 0
         while True:
             attempt += 1
+            pause_s = _pause(attempt)
             address = self._address
             try:
-                answer = await self._send(address, model, body, headers)
+                return await self._send(address, model, body, headers)
+            except RefusalError as error:
+                if error.refusal.status not in _BUSY_STATUS:
+                    raise
+                silent_since = None
+                busy_since = busy_since or time.monotonic()
+                if time.monotonic() - busy_since > _BUSY_S:
+                    raise self._failed(f"busy for {_BUSY_S:.0f} s") from error
+                pause_s = max(pause_s, error.refusal.retry_after_s)
             except httpx.ReadTimeout as error:
                 if timed_out:
                     raise self._failed("no answer came in time, twice") from error
@@ -175,41 +198,29 @@ class PoolClient:
                 if time.monotonic() - silent_since > self._patience_s:
                     raise self._failed(f"can't be reached ({type(error).__name__})") from error
                 await self._find_again(address)
-            else:
-                if answer is not None:
-                    return answer
-                silent_since = None
-                busy_since = busy_since or time.monotonic()
-                if time.monotonic() - busy_since > _BUSY_S:
-                    raise self._failed(f"busy for {_BUSY_S:.0f} s")
-            await asyncio.sleep(_pause(attempt))
+            await asyncio.sleep(pause_s)
 
     async def _send(
         self, address: PoolAddress, model: str, body: Json, headers: dict[str, str]
-    ) -> ChatAnswer | None:
-        """Ask once; return None if the server is busy.
+    ) -> ChatAnswer:
+        """Ask once.
 
         Raises:
-            _RefusedError: it says something else.
+            RefusalError: the server says something else.
             CutOffError: it stopped amid the answer.
             httpx.TransportError: it does not answer.
         """
         url, sent_at = f"{base_of(address.url)}/chat/completions", time.perf_counter()
         headers = headers | authorization(address.api_key)
         async with self._http.stream("POST", url, json=body, headers=headers) as response:
-            if response.status_code in _RETRY_STATUS:
-                return None
-            if response.headers.get("content-type", "").startswith("text/event-stream"):
-                try:
-                    return await gather(model, response.aiter_bytes(), sent_at)
-                except StreamRefusedError as error:
-                    raise _RefusedError(error.refusal) from None
-                except (httpx.ReadError, httpx.RemoteProtocolError) as error:
-                    raise CutOffError from error
+            kind = response.headers.get("content-type", "")
+            if response.is_success and kind.startswith("text/event-stream"):
+                return await gather(model, response.aiter_bytes(), sent_at)
             await response.aread()
         data = _json(response)
         if not (response.is_success and is_answer(data)):
-            raise _RefusedError(read_refusal(response.status_code, data))
+            refusal = read_refusal(response.status_code, data)
+            raise RefusalError(replace(refusal, retry_after_s=_retry_after(response)))
         e2e_s = time.perf_counter() - sent_at
         return read_answer(model, data, Timings() if self._is_ours else Timings(e2e_s=e2e_s))
 
@@ -241,6 +252,13 @@ class PoolClient:
 def _pause(attempt: int) -> float:
     """Return seconds to wait: growing to 5, spread so that many clients don't meet."""
     return min(5.0, 0.1 * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """Return the seconds after which a server wants to be asked again, 0 where it does not say so;
+    a date (RFC 9110, 10.2.3) is not heeded."""
+    told = response.headers.get("retry-after", "")
+    return min(float(told), _MOST_RETRY_AFTER_S) if told.isdecimal() else 0.0
 
 
 def _json(response: httpx.Response) -> Any:

@@ -34,6 +34,7 @@ class Refusal:
         code: the server's own name of the reason; may be empty.
         parameter: the request's field that it is about, where the server names it apart.
         is_told: whether there was an error object at all.
+        retry_after_s: when to ask again, in seconds, where a busy server says so.
     """
 
     status: int
@@ -42,6 +43,7 @@ class Refusal:
     code: str = ""
     parameter: str = ""
     is_told: bool = True
+    retry_after_s: float = 0.0
 
     @property
     def is_of_the_model(self) -> bool:
@@ -59,6 +61,14 @@ class Refusal:
         if self.status in _NOT_US:
             return InferenceError(model, self.problem, self.remedy)
         return RefusedError(model, self.problem, self.remedy, code=self.code)
+
+
+class RefusalError(Exception):
+    """The server answered, and not with a completion."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.problem)
+        self.refusal = refusal
 
 
 def is_answer(data: object) -> bool:

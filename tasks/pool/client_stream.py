@@ -1,6 +1,6 @@
 """A streamed answer, put together, with its times measured where it arrives.
 
-Owns server-sent events as OpenAI's servers send them and the clock beside them. Knows nothing of
+Owns server-sent events as OpenAI's servers send them and the clock beside them. Makes no
 connections; whoever has one passes its bytes.
 """
 
@@ -13,9 +13,12 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+import httpx
+
 from tasks.pool.client_answer import (
     Json,
     Refusal,
+    RefusalError,
     make_answer,
     read_refusal,
     token_logprobs,
@@ -26,18 +29,11 @@ _END = "[DONE]"
 _REST_S = 1.0  # for what comes behind it, which is nothing
 # Where servers put reasoning: it is left out, but the model's first token is the first of it.
 _TEXT = ("content", "reasoning_content", "reasoning")
+_HUNG_UP = (httpx.ReadError, httpx.RemoteProtocolError)
 
 
 class CutOffError(Exception):
     """The stream ended before the answer did."""
-
-
-class StreamRefusedError(Exception):
-    """The server said in the stream that it failed."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.problem)
-        self.refusal = refusal
 
 
 class Gathering:
@@ -66,7 +62,7 @@ class Gathering:
         """Take the data of an event.
 
         Raises:
-            StreamRefusedError: it is an error.
+            RefusalError: it is an error.
             CutOffError: it is no JSON.
         """
         if event == _END:
@@ -77,7 +73,7 @@ class Gathering:
         except ValueError:
             raise CutOffError from None
         if not isinstance(data, dict) or data.get("error") or data.get("object") == "error":
-            raise StreamRefusedError(_refusal(data))
+            raise RefusalError(_refusal(data))
         for name in ("model", "usage", "timings", "worker"):
             if data.get(name):
                 self._told[name] = data[name]
@@ -117,18 +113,20 @@ async def gather(model: str, pieces: AsyncIterator[bytes], sent_at: float) -> Ch
     """Return the answer that a stream holds.
 
     Raises:
-        StreamRefusedError: the server said in the stream that it failed.
+        RefusalError: the server said in the stream that it failed.
         CutOffError: it ended before the answer did.
+        httpx.ReadTimeout: nothing more came in time.
     """
     gathering = Gathering(sent_at)
-    async for event in _events(pieces):
-        gathering.take(event)
-        if gathering.is_ended:
-            break
+    with suppress(*_HUNG_UP):  # which matters only if there was more to come
+        async for event in _events(pieces):
+            gathering.take(event)
+            if gathering.is_ended:
+                break
     if not gathering.is_complete:
         raise CutOffError
     answer = gathering.answer(model)
-    with suppress(TimeoutError):  # what is read to its end can serve the next request
+    with suppress(TimeoutError, *_HUNG_UP):  # what is read to its end can serve the next request
         async with asyncio.timeout(_REST_S):
             async for _ in pieces:
                 pass
@@ -136,18 +134,30 @@ async def gather(model: str, pieces: AsyncIterator[bytes], sent_at: float) -> Ch
 
 
 async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """Yield the data of server-sent events; each of OpenAI's is one line.
+    """Yield the data of server-sent events: one or more lines, and an empty one."""
+    data: list[str] = []
+    async for line in _lines(pieces):
+        name, _, value = line.partition(":")
+        if name == "data" and (text := value.strip()):
+            data.append(text)
+        elif name == "error":  # so llama-server told it until the middle of 2025
+            yield f'{{"error": {value}}}'
+        elif not line and data:
+            yield "\n".join(data)
+            data = []
+    if data:
+        yield "\n".join(data)
 
-    Lines end at a line feed alone: httpx's own also end at U+2028, which JSON may hold.
-    """
+
+async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """Yield lines. They end at a line feed alone: httpx's own also end at U+2028, which JSON may
+    hold."""
     held = b""
     async for piece in pieces:
         *lines, held = (held + piece).split(b"\n")
         for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip().decode(errors="replace")
-    if held.startswith(b"data:"):
-        yield held[5:].strip().decode(errors="replace")
+            yield line.removesuffix(b"\r").decode(errors="replace")
+    yield held.decode(errors="replace")
 
 
 def _refusal(data: Any) -> Refusal:

@@ -2,11 +2,14 @@
 
 Owns which parameters can be done without. An answer without log-probabilities lacks a statistic;
 one without a seed is still an answer. The cap on its length has two names; one of them stays.
+Whoever asks keeps what a request has learned only if it was answered then: a refusal may name
+parameters and be about something else.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.pool.client_answer import Refusal
@@ -22,45 +25,54 @@ _REFUSED = frozenset({400, 415, 422, 501})
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True)
 class Dialect:
     """How requests are put to one server.
 
-    What is refused is left out by its value: a server may take a temperature of 1, but not of 0.
+    Attributes:
+        refused: what is left out, by its value: a server may take a temperature of 1, but not of 0.
+        cap: what the longest answer is called.
     """
 
-    def __init__(self) -> None:
-        self._refused: set[tuple[str, Any]] = set()
-        self._cap = _CAP
+    refused: frozenset[tuple[str, Any]] = frozenset()
+    cap: str = _CAP
+
+    def __or__(self, other: Dialect) -> Dialect:
+        """Return what heeds both."""
+        cap = self.cap if other.cap == _CAP else other.cap
+        return Dialect(self.refused | other.refused, cap)
 
     def put(self, body: Json) -> Json:
         """Return a request without what this server refuses."""
         said = {
-            (self._cap if name == _CAP else name): value
+            (self.cap if name == _CAP else name): value
             for name, value in body.items()
-            if not self._is_refused(name, value)
+            if (name, _value(value)) not in self.refused
         }
         without = {rest for name, rests in _NEEDS.items() if name not in said for rest in rests}
         return {name: value for name, value in said.items() if name not in without}
 
-    def learn(self, sent: Json, refusal: Refusal) -> str:
-        """Return the parameter that the next request goes without; "" if it would not help.
+    def without(self, name: str, sent: Json) -> Dialect:
+        """Return how to put a request that is refused for a parameter.
 
         Args:
             sent: the request as it was put.
         """
-        if refusal.status not in _REFUSED:
-            return ""
-        if _CAP in sent and _is_about(_CAP, refusal):
-            self._cap = _OTHER_CAP
-            return _CAP
-        for name in _SPARE:
-            if name in sent and _is_about(name, refusal):
-                self._refused.add((name, _value(sent[name])))
-                return name
-        return ""
+        if name == _CAP:
+            return replace(self, cap=_OTHER_CAP)
+        return replace(self, refused=self.refused | {(name, _value(sent[name]))})
 
-    def _is_refused(self, name: str, value: Any) -> bool:
-        return (name, _value(value)) in self._refused
+
+def spared(sent: Json, refusal: Refusal) -> str:
+    """Return the parameter that the next request should go without; "" if none would help.
+
+    Args:
+        sent: the request as it was put.
+    """
+    if refusal.status not in _REFUSED:
+        return ""
+    candidates = (name for name in (_CAP, *_SPARE) if name in sent)
+    return next((name for name in candidates if _is_about(name, refusal)), "")
 
 
 def _value(value: Any) -> Any:

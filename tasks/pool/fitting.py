@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from tasks.errors import ModelError
 from tasks.models.files import ModelFiles, Progress, origin_of, remembered_identity, resolve
 from tasks.models.registry import KnownModel, read_known
+from tasks.models.use import use_of
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.tuning import default_tuning, tuning_for
@@ -147,17 +148,16 @@ def config_for(files: ModelFiles, settings: Settings) -> WorkerConfig:
     """Return the config that a worker would get for a model, as the settings are and as was
     measured here. What was measured of a file that was never read is not looked for: to tell it
     from others would take reading it."""
-    known = files.known
+    use = use_of(files.known, settings)
     identity = remembered_identity(files, settings.home)
     tuning = tuning_for(settings, identity) if identity else default_tuning(settings)
-    scaled = known is not None and (known.rope_scaling != "auto" or known.rope_factor != 1)
     return WorkerConfig(
         model_path=str(files.parts[0]),
         n_ctx=settings.pool_n_ctx,
         n_gpu_layers=settings.pool_n_gpu_layers,
         lora=[(str(each.path), each.scale, "") for each in files.adapters],
-        rope_scaling=known.rope_scaling if known and scaled else settings.pool_rope_scaling,
-        rope_factor=known.rope_factor if known and scaled else settings.pool_rope_factor,
+        rope_scaling=use.rope_scaling,
+        rope_factor=use.rope_factor,
         tensor_split=settings.pool_tensor_split,
         n_draft=0 if settings.pool_speculation == "off" else WorkerConfig.n_draft,
         **asdict(tuning),

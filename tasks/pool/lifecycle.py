@@ -41,14 +41,12 @@ _LOOK_EVERY_S = 0.01
 _LOG_MAX_BYTES = 5_000_000
 # Of the settings, what does not concern a pool, or would turn it away from itself.
 _NOT_PASSED = frozenset({"pool_url", "pool_api_key", "pool_model"})
+_OF_NO_ANSWER = frozenset({"pool_idle_s", "pool_queue_max"})
 # What an answer or its speed depends on: a pool that was started with others is not the one that
 # is wanted.
-_KEPT = {
-    *("models", "pool_draft_model", "pool_kv_cache", "pool_flash_attn"),
-    *("pool_speculation", "pool_tuning", "pool_chat_format", "pool_tensor_split"),
-    *("pool_lora", "pool_rope_scaling", "pool_rope_factor"),
-    *(name for name in Settings.model_fields if name.startswith("pool_n_")),
-}
+_KEPT = {"models", *(name for name in Settings.model_fields if name.startswith("pool_"))} - (
+    _NOT_PASSED | _OF_NO_ANSWER
+)
 
 # Kept, because Python warns of a child that it forgets while it lives; a pool is meant to.
 _started: list[subprocess.Popen[bytes]] = []

@@ -6,17 +6,16 @@ reading the width out of a real model's header, and writing the stand-in.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gguf
-import llama_cpp as llama
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.models.header_values import header_value
 from tasks.models.registry import ModelShape
 from tasks.models.shape_file import add_shape
 from tasks.models.tensors import UnknownShapeError, tensors_of
@@ -34,17 +33,17 @@ def shape_of(model: Any) -> ModelShape:
     Raises:
         UnknownShapeError: it has experts, states or the like, or layers that differ.
     """
-    architecture = _value(model, "general.architecture")
+    architecture = header_value(model, "general.architecture")
 
     def number(key: str, otherwise: int | None = None) -> int:
-        text = _value(model, f"{architecture}.{key}")
+        text = header_value(model, f"{architecture}.{key}")
         if text.isdecimal():
             return int(text)
         if text or otherwise is None:  # an array: layers differ
             raise UnknownShapeError(f"its architecture, {architecture}, is another kind")
         return otherwise
 
-    if any(_value(model, f"{architecture}.{key}") not in ("", "0") for key in _FOREIGN):
+    if any(header_value(model, f"{architecture}.{key}") not in ("", "0") for key in _FOREIGN):
         raise UnknownShapeError(f"its architecture, {architecture}, has experts or states")
     width, heads = number("embedding_length"), number("attention.head_count")
     return ModelShape(
@@ -58,12 +57,6 @@ def shape_of(model: Any) -> ModelShape:
         head_count_kv=number("attention.head_count_kv", heads),
         key_length=number("attention.key_length", width // max(1, heads)),
     )
-
-
-def _value(model: Any, key: str) -> str:
-    value = ctypes.create_string_buffer(256)
-    n = llama.llama_model_meta_val_str(model, key.encode(), value, len(value))
-    return value.value.decode(errors="replace") if n >= 0 else ""
 
 
 def write_stand_in(path: Path, shape: ModelShape) -> None:

@@ -80,7 +80,7 @@ class Team:
         self._rules, self._processes = rules, processes
         self._waiting, self._counters, self._tuned = waiting, counters, tuned
         first = replace(model.config, n_workers=rules.n_workers)
-        self._turn = Turn(model, rules.turn_s, perf_counter(), vacant=deque([first]))
+        self._turn = Turn(rules.turn_s, perf_counter(), vacant=deque([first]))
         self._changed = asyncio.Event()  # what decides whether a worker is to be started
         self._look_again: asyncio.TimerHandle | None = None
 
@@ -164,7 +164,9 @@ class Team:
             watch.cancel()
             status = await worker.end()
             self.workers.remove(worker)
-        if not worker.retired:
+        if worker.retired:
+            self._turn.vacant.append(worker.config)  # those that it made way for may leave
+        else:
             self._bury(worker, status)
         self.dispatch()
 

@@ -14,7 +14,6 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from tasks.pool.protocol import WorkerConfig
-from tasks.pool.tickets import PoolModel
 
 TURN_S = 30.0  # in which a machine without a GPU answers some chunks
 _LOAD_S = 7.5  # where a load takes longer, turns are longer in proportion
@@ -37,7 +36,6 @@ class Turn:
         killed_loads: how many were killed one after another while they loaded.
     """
 
-    model: PoolModel
     least_s: float
     began_at: float
     vacant: deque[WorkerConfig]

@@ -1,12 +1,14 @@
 """A worker as the supervisor sees it: a process, its pipes, and the requests that it has.
 
-Owns nothing but these; who gets which request is tasks.pool.supervisor's business.
+Owns nothing but these; who gets which request is tasks.pool.handing_out's business.
 """
 
 from __future__ import annotations
 
+import asyncio
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from time import perf_counter
 
@@ -23,7 +25,7 @@ from tasks.pool.protocol import (
     encode,
 )
 from tasks.pool.tickets import PoolModel, Ticket
-from tasks.pool.worker_process import end_process
+from tasks.pool.worker_process import END_S, end_process
 
 # Requests that a worker has, for each of its seats: so many that a seat is never empty while the
 # next is on its way, so few that others can still take them, and a turn ends before long.
@@ -52,6 +54,7 @@ class Worker:
         self.memory_estimate = 0
         self.note = ""
         self.retired = False
+        self._patience: asyncio.TimerHandle | None = None  # with its end
         self.ended = False
         self.load_failed: LoadFailed | None = None
         self.died: Death | None = None  # where more is known than its status tells
@@ -72,8 +75,8 @@ class Worker:
 
     @property
     def owes(self) -> bool:
-        """Tell whether something is to be heard of it: an answer, that it has loaded, its end."""
-        return bool(self.in_flight) or not self.ready or self.retired
+        """Tell whether something is to be heard of it: an answer, or that it has loaded."""
+        return bool(self.in_flight) or not self.ready
 
     def takes(self, ticket: Ticket) -> bool:
         """Tell whether it may have this request too: a suspect is alone in its worker."""
@@ -110,10 +113,11 @@ class Worker:
         self._process.stdin.write(encode(message))
 
     def retire(self) -> None:
-        """Close its stdin, upon which it ends."""
+        """Close its stdin, upon which it ends; by force if it hangs, since others wait for it."""
         assert self._process.stdin is not None
         self.retired = True
         self._process.stdin.close()
+        self._patience = asyncio.get_running_loop().call_later(END_S, self.kill)
 
     async def events(self) -> AsyncIterator[Event]:
         """Yield its events until it ends."""
@@ -124,8 +128,11 @@ class Worker:
                 yield decode(line)
 
     def kill(self) -> None:
-        self._process.kill()
+        with suppress(ProcessLookupError):  # it is gone
+            self._process.kill()
 
     async def end(self) -> int:
         """Wait until the process is gone; return its exit status."""
+        if self._patience is not None:
+            self._patience.cancel()
         return await end_process(self._process)

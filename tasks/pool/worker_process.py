@@ -22,7 +22,7 @@ WORKER_COMMAND = (sys.executable, "-m", "tasks.pool.worker")
 _WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}
 _NO_DEBUGGER = {"GGML_NO_BACKTRACE": "1"}  # at an abort of llama.cpp
 _LINE_LIMIT = 1 << 26  # bytes of one event: an answer with log-probabilities can be long
-_END_S = 5.0
+END_S = 5.0
 
 
 def worker_environment() -> dict[str, str]:
@@ -70,7 +70,7 @@ async def end_process(process: Process) -> int:
     assert process.stdin is not None
     process.stdin.close()
     try:
-        return await asyncio.wait_for(process.wait(), _END_S)
+        return await asyncio.wait_for(process.wait(), END_S)
     except TimeoutError:
         process.kill()
         return await process.wait()

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from support.scripted_server import ScriptedServer
 
+from flows import asking
 from flows.asking import Asker, in_words
 from tasks.generate.ask import RunContext
-from tasks.pool.lifecycle import PoolStatus
+from tasks.pool.lifecycle import PoolAddress, PoolStatus
 from tasks.records import Generation, Line, Message, PromptRef, Request, Sampling
 from tasks.settings import Settings
 
@@ -43,6 +44,20 @@ def test_all_batches_together_have_so_many_requests_at_the_server(config: Settin
 
     assert len(rows) == 40
     assert max(entry.open for entry in server.log) == 4
+
+
+def test_each_worker_of_the_pool_has_as_much_to_do(
+    config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many there are turns out when the second one answers."""
+    pool = PoolStatus("", 1, "ready", "m", 1.0, 0, 0, 1, workers=[1, 2, 3])
+    monkeypatch.setattr(asking, "pool_status", lambda _: pool)
+    with ScriptedServer(delay_s=0.05, workers=("one", "other")) as server:
+        monkeypatch.setattr(asking, "ensure_pool", lambda *_: PoolAddress(server.url, None))
+        with Asker(config, at_once=2) as asker:
+            asker.ask(_requests(0, 30), "m", lambda _: None, RunContext(), lambda _: None)
+
+    assert max(entry.open for entry in server.log) == 3 * 2
 
 
 @pytest.mark.parametrize(("name", "expected"), [(None, "scripted"), ("there", "there")])

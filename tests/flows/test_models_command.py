@@ -77,8 +77,8 @@ def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 def test_list_has_what_has_a_name_and_what_lies_here(folder: Path, tmp_path: Path) -> None:
     adapter = Header({b"general.type": text("adapter")}, ()).encode()
     (folder / "law.gguf").write_bytes(adapter)
-    for n in (1, 2):
-        (folder / f"big-0000{n}-of-00002.gguf").write_bytes(b"GGUF")
+    for part in ("big-00001", "big-00002", "torn-00002"):  # of the last only one of two
+        (folder / f"{part}-of-00002.gguf").write_bytes(b"GGUF")
     snapshot = tmp_path / "hf" / "hub" / REPOSITORY / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "tiny-q8_0.gguf").write_bytes(b"GGUF")
@@ -154,6 +154,9 @@ def test_inspect_reads_the_header_alone_of_what_is_not_here(
     assert far["chat"]["own_template"]
     assert far["chat"]["ends"] == ["<|endoftext|>", "<|im_end|>"]
     assert not list((tmp_path / "hf").rglob("*.gguf"))
+    vocabularies = {each.name.rpartition(mine["identity"])[0] for each in
+                    (tmp_path / "home" / "vocab").iterdir()}  # fmt: skip
+    assert vocabularies == {"header-", ""}  # one of them is of a file that was compared as a whole
 
 
 def test_inspect_shows_a_sample_prompt(folder: Path) -> None:
@@ -192,6 +195,12 @@ def test_shell_is_offered_names_and_files(
 
     assert model_names("m") == ["mine", "models/"]
     assert model_names("models/m") == ["models/mine.gguf"]
+    assert model_names(f"{folder}/mi") == [f"{folder}/mine.gguf"]
+
+
+def test_shell_is_offered_files_where_models_toml_is_malformed(folder: Path) -> None:
+    (folder / "models.toml").write_text("[")
+
     assert model_names(f"{folder}/mi") == [f"{folder}/mine.gguf"]
 
 

@@ -12,22 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
 import psutil
+import pypdfium2 as pdfium
 import pytest
 from support.citations import citations_astray
-from support.command import Lectern
+from support.flow_runs import summarize
 
-from tasks.pool.lifecycle import PoolFiles, pool_status
-from tasks.settings import PROJECT_ROOT, Settings
+from flows import asking
+from tasks.pool.lifecycle import PoolAddress, PoolFiles, PoolStatus, ensure_pool, pool_status
+from tasks.settings import PROJECT_ROOT, Settings, settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.usefixtures("prefect_server")]
 
 SAMPLES = PROJECT_ROOT / "data" / "samples"
 DEMO = PROJECT_ROOT / "data" / "models" / "lectern-demo-q8_0.gguf"
-DOCUMENTS = {"demo": "two-columns-en.pdf", "twin": "chinese-zh.pdf"}
+DOCUMENTS: dict[Any, str] = {"demo": "two-columns-en.pdf", "twin": "chinese-zh.pdf"}
+N_PAGES = 2
 ENTRY = """
 [{name}]
 file = "{name}.gguf"
@@ -39,7 +43,7 @@ max_line_tokens = 80
 IN_A_HURRY = """
 from functools import partial
 from tasks.pool import server
-server.Supervisor = partial(server.Supervisor, turn_s=1)
+server.Supervisor = partial(server.Supervisor, turn_s=0.5)
 server.main()
 """
 
@@ -92,8 +96,8 @@ def in_a_hurry(config: Settings) -> Iterator[Watch]:
 
 
 @pytest.fixture
-def two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The demo model, and one that says the same and is another by its content."""
+def two_models(config: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with the demo model, and one that says the same and is another by its content."""
     folder = tmp_path / "models"
     folder.mkdir()
     content = DEMO.read_bytes()
@@ -107,42 +111,62 @@ def two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = {"MODELS": str(folder), "POOL_N_SEQ_MAX": "3", "POOL_N_THREADS": "1"}
     for name, value in chosen.items():
         monkeypatch.setenv(f"LECTERN_{name}", value)
+    settings.cache_clear()
+    return settings()
 
 
-def numbers(config: Settings) -> dict[str, float]:
-    files = PoolFiles(config.home)
-    status = pool_status(config)
-    assert status is not None
-    told = httpx.get(
-        f"{status.url}/metrics", headers={"authorization": f"Bearer {files.read_key()}"}
-    )
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let neither run ask before both have something to ask."""
+    both = threading.Barrier(2)
+
+    def wait_and_find(*arguments: Any) -> PoolAddress:
+        both.wait(60)
+        return ensure_pool(*arguments)
+
+    monkeypatch.setattr(asking, "ensure_pool", wait_and_find)
+
+
+def first_pages(name: str, folder: Path) -> Path:
+    """Return the beginning of a sample."""
+    path = folder / name
+    short = pdfium.PdfDocument.new()
+    short.import_pages(pdfium.PdfDocument(SAMPLES / name), list(range(N_PAGES)))
+    short.save(path)
+    return path
+
+
+def numbers(config: Settings, status: PoolStatus) -> dict[str, float]:
+    key = PoolFiles(config.home).read_key()
+    told = httpx.get(f"{status.url}/metrics", headers={"authorization": f"Bearer {key}"})
     return {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", told.text, re.M)}
 
 
-@pytest.mark.usefixtures("two_models")
-def test_two_runs_with_two_models_take_turns(config: Settings, lectern: Lectern) -> None:
+@pytest.mark.usefixtures("together")
+def test_two_runs_with_two_models_take_turns(two_models: Settings, tmp_path: Path) -> None:
     """Never are both in memory, and the pool counts its swaps."""
+    config = two_models
+    documents = {name: first_pages(pdf, tmp_path) for name, pdf in DOCUMENTS.items()}
     with in_a_hurry(config) as watch, ThreadPoolExecutor(2) as threads:
-        asked = [
-            threads.submit(lectern, "summarize", str(SAMPLES / pdf), "-m", name, timeout=200)
-            for name, pdf in DOCUMENTS.items()
-        ]
-        done = [each.result() for each in asked]
-        told, status = numbers(config), lectern("pool", "status").stdout
+        asked = [threads.submit(summarize, name, pdf) for name, pdf in documents.items()]
+        states = [each.result()[0] for each in asked]
+        status = pool_status(config)
+        assert status is not None
+        told = numbers(config, status)
     log = PoolFiles(config.home).log.read_text()
 
-    assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
+    assert [each.name for each in states] == ["Completed"] * 2, [each.message for each in states]
     assert watch.models_at_once(log) == {frozenset(), frozenset({"demo"}), frozenset({"twin"})}
     swaps = told["lectern_worker_swaps_total"]
     assert swaps >= 2
     assert swaps == len(re.findall(r"swap \d+: ", log)) == told["lectern_worker_loads_total"] - 1
-    assert f"2 models, {swaps:.0f} swaps" in status
+    assert (status.models, status.swaps) == (2, swaps)
     # And no swap for each request.
     calls = pl.read_parquet(config.results / "generations" / "*.parquet")
     assert set(calls["model"]) == set(DOCUMENTS)
     assert calls.height > 2 * swaps
-    for pdf in DOCUMENTS.values():
-        checked, astray = citations_astray(config.results, SAMPLES / pdf)
+    for pdf in documents.values():
+        checked, astray = citations_astray(config.results, pdf)
         assert checked >= 3
         assert astray == []
     for document in pl.read_parquet(config.results / "documents" / "*.parquet").iter_rows(

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from support.gguf_header import Header, text
 
 from tasks.errors import ModelError
 from tasks.models.adapters import Adapter, AdapterName, take_apart
@@ -21,6 +22,8 @@ def config(tmp_path: Path) -> Settings:
         (folder / f"{name}.gguf").write_bytes(f"GGUF {name}".encode())
     toml = '[mine]\nfile = "base.gguf"\n[adapted]\nfile = "base.gguf"\nlora = ["law.gguf@0.5"]\n'
     (folder / "models.toml").write_text(toml)
+    whole = Header({b"general.type": text("model")}, ()).encode()
+    (folder / "whole.gguf").write_bytes(whole)
     return Settings(models=folder, home=tmp_path / "home")
 
 
@@ -109,6 +112,7 @@ def test_identity_is_the_base_files_and_the_stamp_all_files(config: Settings) ->
         ("mine+nothing.gguf", "mine+nothing.gguf: there is no adapter nothing.gguf. Give a GGUF"),
         ("mine+law.gguf@much", "its adapter law.gguf is no number ('much'). Write adapter.gguf@"),
         ("mine+law.gguf@nan", "its adapter law.gguf is no number"),
+        ("mine+whole.gguf", "whole.gguf is no adapter, but a model. Give an adapter in GGUF"),
         ("min+law.gguf", "min+law.gguf: there is no such model as min. Did you mean mine? "),
     ],
 )

@@ -15,6 +15,7 @@ from tasks.errors import ModelError
 from tasks.models.families.choose import template_ends
 from tasks.models.families.detect import detect
 from tasks.models.families.table import FAMILIES, family
+from tasks.models.rope import Rope
 from tasks.models.spec import load_spec
 from tasks.models.vocabulary import CONTROL, Vocabulary
 from tasks.pool.engine import Engine
@@ -31,7 +32,8 @@ GLM = ("[gMASK]", "<|user|>", "<|assistant|>")
 
 def _vocabulary(*control: str, name: str = "", kind: str = "bpe", between: str = "") -> Vocabulary:
     return Vocabulary(
-        quantization="", n_ctx_train=0, kind=kind, pre="", tokens=["a", *control],
+        quantization="", rope=Rope(architecture="", n_ctx_train=0), kind=kind, pre="",
+        tokens=["a", *control],
         attributes=dict.fromkeys(range(1, len(control) + 1), CONTROL), bos=-1, eos=-1,
         add_bos=False, template="", names=[name] if name else [], between=between,
     )  # fmt: skip
@@ -100,8 +102,12 @@ def test_wrong_name_of_a_family_gets_the_nearest() -> None:
     with pytest.raises(ModelError) as caught:
         family("vicunna", "mine")
 
-    assert "mine: there is no chat format 'vicunna'. Did you mean vicuna" in str(caught.value)
-    assert "There are alpaca, " in str(caught.value)
+    assert str(caught.value) == "mine: there is no chat format 'vicunna'. There is vicuna."
+
+
+def test_of_all_families_only_some_are_shown() -> None:
+    with pytest.raises(ModelError, match=r"There is (\S+, ){4}\S+ and \d\d more\."):
+        family("xyz", "mine")
 
 
 def test_no_two_families_share_a_name() -> None:

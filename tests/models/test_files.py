@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.gguf_header import Header, text
 from support.split_model import write_split_model
 
 from tasks.errors import ModelError
@@ -44,6 +45,8 @@ def test_path_in_the_home_folder_is_resolved(
 def test_names_of_models_toml_and_hubs_stay_as_they_are(tmp_path: Path) -> None:
     assert absolute_name("demo", tmp_path) == "demo"
     assert absolute_name("hf:a/b:q4_0", tmp_path) == "hf:a/b:q4_0"
+    assert absolute_name("HF:a/B:q4_0", tmp_path) == "hf:a/B:q4_0"
+    assert absolute_name("https://hub/a/b", tmp_path) == "https://hub/a/b"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,9 @@ def test_names_of_models_toml_and_hubs_stay_as_they_are(tmp_path: Path) -> None:
         ("./nothing.gguf", "nothing.gguf. Check the path"),
         ("..", "is a folder. Give the path of a GGUF file in it."),
         ("hf:nonsense", "hf:nonsense: this is no model name. Write hf:owner/repo:quantization."),
+        ("HF:nonsense", "hf:nonsense: this is no model name. Write hf:owner/repo:quantization."),
+        ("https://hub/a/b", "https://hub/a/b: this is an address and no model's name. Write hf:"),
+        ("", "the model: no name is given. Write hf:owner/repo:quantization, "),
     ],
 )
 def test_unknown_name_says_what_names_there_are(name: str, expected: str, config: Settings) -> None:
@@ -80,6 +86,49 @@ def test_missing_part_of_a_split_file_is_named(tmp_path: Path, config: Settings)
 
     with pytest.raises(ModelError, match=r"big-00002-of-00002\.gguf is missing"):
         resolve(str(tmp_path / "big-00001-of-00002.gguf"), config)
+
+
+def test_wrong_name_of_a_part_gets_the_nearest(tmp_path: Path, config: Settings) -> None:
+    """It is no missing part where there is none at all."""
+    for n in (1, 2):
+        (tmp_path / f"big-0000{n}-of-00002.gguf").write_bytes(b"GGUF")
+
+    with pytest.raises(ModelError) as caught:
+        resolve(str(tmp_path / "bog-00002-of-00002.gguf"), config)
+
+    assert str(caught.value).endswith(
+        f"there is no file {tmp_path / 'bog-00002-of-00002.gguf'}. "
+        "Check the path; there is big-00001-of-00002.gguf."
+    )
+
+
+def test_file_that_is_only_called_like_a_part_is_one_by_itself(
+    tmp_path: Path, config: Settings
+) -> None:
+    (tmp_path / "odd-00003-of-00002.gguf").write_bytes(b"GGUF")
+
+    files = resolve(str(tmp_path / "odd-00003-of-00002.gguf"), config)
+
+    assert files.parts == (tmp_path / "odd-00003-of-00002.gguf",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("adapter", "it is an adapter and no model. Put it behind the name of the model that it is "
+         "for: MODEL+law.gguf."),
+        ("mmproj", "it is no model, but an addition to one (mmproj). Choose the model itself."),
+    ],
+)  # fmt: skip
+def test_what_only_adds_to_a_model_is_none(
+    kind: str, expected: str, tmp_path: Path, config: Settings
+) -> None:
+    (path := tmp_path / "law.gguf").write_bytes(Header({b"general.type": text(kind)}, ()).encode())
+
+    with pytest.raises(ModelError) as caught:
+        resolve(str(path), config)
+
+    assert str(caught.value) == f"{path}: {expected}"
 
 
 def test_split_model_is_read_as_one(tiny_model: Path, tmp_path: Path) -> None:

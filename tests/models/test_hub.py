@@ -23,6 +23,7 @@ def hub() -> Iterator[Hub]:
         "tiny-q4_k_m.gguf": b"GGUF q4_k_m",
         "tiny-Q8_0-00001-of-00002.gguf": b"GGUF q8_0, 1",
         "tiny-Q8_0-00002-of-00002.gguf": b"GGUF q8_0, 2",
+        "tiny-UD-q4_k_m.gguf": b"GGUF ud-q4_k_m",
         "mmproj-tiny-q4_0.gguf": b"GGUF of another kind",
     }
     others = {"acme/Single-GGUF": {"single.gguf": b"GGUF single", "config.json": b"{}"}}
@@ -57,6 +58,7 @@ def test_broken_download_goes_on_where_it_stopped(fetch: Fetcher, hub: Hub) -> N
     again = fetch("hf:acme/Tiny-GGUF:q4_0")
 
     assert "run the same again" in broken.error
+    assert "\n" not in broken.error
     assert again.content == [hub.files["tiny-q4_0.gguf"]]
     first, rest = hub.ranges
     assert first == "bytes=0-"
@@ -91,6 +93,41 @@ def test_files_that_a_name_can_mean(fetch: Fetcher) -> None:
     answers = fetch.all(*expected)
 
     assert {name: answer.content for name, answer in answers.items()} == expected
+
+
+def test_cache_counts_only_where_it_has_what_is_meant(fetch: Fetcher, tmp_path: Path) -> None:
+    """Not what is called alike, and no link to content that was removed."""
+    alike = fetch("hf:acme/Tiny-GGUF:ud-q4_k_m")
+    first = fetch("hf:acme/Tiny-GGUF:q4_k_m")
+    Path(first.parts[0]).resolve().unlink()
+    again = fetch("hf:acme/Tiny-GGUF:q4_k_m")
+
+    assert [each.content for each in (alike, again)] == [[b"GGUF ud-q4_k_m"], [b"GGUF q4_k_m"]]
+
+
+def test_what_is_no_hub_is_told_in_one_line(tmp_path: Path) -> None:
+    """A proxy that wants a login answers everything with a page."""
+    with serve_hub(Hub("acme/Tiny-GGUF", {}, page=b"<html>Log in</html>")) as hub:
+        answer = Fetcher(hub, tmp_path)("hf:acme/Tiny-GGUF:q4_0")
+
+    assert f"it can't be fetched from {hub.url} (its answer is not that of a hub)" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("file", "etag", "problem"),
+    [
+        ("../tiny-q4_0.gguf", "", "it names files outside of the repository"),
+        ("tiny-q4_0.gguf", "../../tiny", "it gives a checksum that is none"),
+    ],
+)
+def test_hostile_hub_writes_nothing_outside_of_the_cache(
+    file: str, etag: str, problem: str, tmp_path: Path
+) -> None:
+    with serve_hub(Hub("acme/Tiny-GGUF", {file: b"GGUF"}, etag=etag)) as hub:
+        answer = Fetcher(hub, tmp_path)("hf:acme/Tiny-GGUF:q4_0")
+
+    assert problem in answer.error
+    assert not [path for path in tmp_path.rglob("*tiny*") if path.is_file()]
 
 
 def test_damaged_download_is_thrown_away(fetch: Fetcher, hub: Hub, tmp_path: Path) -> None:

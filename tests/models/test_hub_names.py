@@ -11,7 +11,7 @@ from support.hub_server import Hub, serve_hub
 
 from tasks.errors import ModelError
 from tasks.models.files import resolve
-from tasks.models.hub_names import choose, labels, models_in, only, quantization
+from tasks.models.hub_names import choose, exactly, labels, models_in, only, quantization
 from tasks.models.nearest import close, listed, nearest
 from tasks.settings import Settings
 
@@ -126,6 +126,21 @@ def test_quantization_means_itself_and_not_what_only_contains_it() -> None:
     assert choose(files, "ud-q4_k_m") == [["m-UD-Q4_K_M.gguf"]]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("f16", []),
+        ("bf16", [["m-BF16.gguf"]]),
+        ("q4_k_m", []),
+        ("m-UD-Q4_K_M.gguf", [["m-UD-Q4_K_M.gguf"]]),
+        ("", [["m-BF16.gguf"], ["m-UD-Q4_K_M.gguf"]]),
+    ],
+)
+def test_what_some_files_tell_holds_among_all(wanted: str, expected: list[list[str]]) -> None:
+    """The hub may have the very quantization of which here is only one that contains it."""
+    assert exactly(["m-BF16.gguf", "m-UD-Q4_K_M.gguf"], wanted) == expected
+
+
 def test_files_with_the_same_quantization_are_told_apart_by_their_names() -> None:
     models = models_in(["base-q4_0.gguf", "chat-q4_0.gguf", "chat-q8_0.gguf"]).values()
 
@@ -147,5 +162,6 @@ def test_nearest_first_and_case_does_not_count() -> None:
 
     assert nearest("QWEN2.5-7B", names)[0] == "qwen2.5-7b"
     assert nearest("qwen", names)[-1] == "mistral-7b"
+    assert close("QWEN2.5-7B", names) == ["qwen2.5-7b"]
     assert close("entirely different", names) == []
     assert listed(names, most=2) == "mistral-7b, qwen2.5-7b and 1 more"

@@ -53,6 +53,8 @@ def test_an_entry_of_a_user_needs_nothing_but_its_origin(tmp_path: Path) -> None
         ('file = "a"\nsource = "b"', "give either file or source"),
         ('file = "a"\nlicense = "MIT"', r"mine\.license: Extra inputs are not permitted"),
         ('file = "a"\nn_ctx = "many"', r"mine\.n_ctx: Input should be a valid integer"),
+        ('file = "a"\nrope_factor = 0', r"mine\.rope_factor: Input should be greater than or eq"),
+        ('file = "a"\nrope_factor = inf', r"mine\.rope_factor: Input should be less than or eq"),
         ('file = "a"\nn_ctx = -1', r"mine\.n_ctx: Input should be greater than or equal to 0"),
         ('file = "a"\nshape = { architecture = "llama" }', r"mine\.shape\.n_vocab: Field required"),
     ],
@@ -62,6 +64,22 @@ def test_what_is_wrong_in_an_entry_is_said_with_its_name(
 ) -> None:
     with pytest.raises(ModelError, match=problem):
         read(tmp_path, f"[mine]\n{entry}\n")
+
+
+def test_an_editor_of_windows_may_have_saved_it(tmp_path: Path) -> None:
+    """With a byte order mark; what is in another encoding is told."""
+    path = tmp_path / "models.toml"
+    path.write_text('[mine]\nfile = "mine.gguf"\n', encoding="utf-8-sig")
+    assert list(read_known(path)) == ["mine"]
+
+    path.write_text('[mine]\nfile = "我.gguf"\n', encoding="gbk")
+    with pytest.raises(ModelError, match=r"models\.toml: it is not in UTF-8\. Save it as UTF-8"):
+        read_known(path)
+
+
+def test_what_can_not_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"it can't be read \(Is a directory\)"):
+        read_known(tmp_path)
 
 
 @pytest.mark.parametrize("name", KNOWN)

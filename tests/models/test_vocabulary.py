@@ -6,6 +6,7 @@ import random
 import struct
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from support.vocabularies import vocabulary_file
 
 from tasks.errors import ModelError
 from tasks.models import vocabulary
+from tasks.models.rope import Rope, n_ctx_max
 from tasks.models.vocabulary import Vocabulary, load_vocabulary
 
 
@@ -30,7 +32,7 @@ def _load(path: Path, home: Path) -> Vocabulary:
 def test_header_is_read(gguf: Path, tmp_path: Path) -> None:
     found = _load(gguf, tmp_path)
 
-    assert (found.kind, found.n_ctx_train) == ("spm", 4096)
+    assert (found.kind, found.rope.n_ctx_train) == ("spm", 4096)
     assert found.quantization == "F16"
     assert (found.text(found.bos), found.text(found.eos), found.add_bos) == ("<s>", "</s>", True)
     assert found.control == {"<unk>": 0, "<s>": 1, "</s>": 2}
@@ -44,11 +46,28 @@ def test_what_a_file_says_of_itself_is_read(tmp_path: Path) -> None:
     plain = _load(write_tiny_model(tmp_path / "plain.gguf"), tmp_path)
     scaled = _load(write_tiny_model(tmp_path / "scaled.gguf", rope=rope), tmp_path)
 
-    assert (plain.architecture, list(plain.names)) == ("llama", ["tiny"])
-    assert (plain.rope_type, plain.rope_factor, plain.rope_n_ctx_orig) == ("", 0.0, 0)
-    assert (scaled.rope_type, scaled.rope_factor, scaled.rope_n_ctx_orig) == ("yarn", 4.0, 1024)
+    assert list(plain.names) == ["tiny"]
+    assert plain.rope == Rope(architecture="llama", n_ctx_train=4096)
+    assert scaled.rope == replace(plain.rope, scaling="yarn", factor=4.0, n_ctx_orig=1024)
     assert [plain.text(token) for token in plain.eog] == ["<|endoftext|>", "<|im_end|>"]
     assert plain.between == "<|im_end|>\n<|im_start|>user\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "n_ctx"),
+    [
+        ({"scaling.type": "none", "scaling.factor": 4.0}, 4096),
+        ({"scale_linear": 2.0}, 8192),  # as converters wrote it in 2023
+        ({"scaling.type": "linear", "scaling.factor": float("inf")}, 4096),
+    ],
+)
+def test_odd_ways_of_scaling_are_read_as_a_worker_does(
+    values: dict[str, str | float], n_ctx: int, tmp_path: Path
+) -> None:
+    """Else calls would be planned for another context than the loaded model has."""
+    found = _load(write_tiny_model(tmp_path / "scaled.gguf", rope=values), tmp_path)
+
+    assert n_ctx_max(found.rope, "auto", 1) == n_ctx
 
 
 def test_second_load_starts_no_child(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,13 +25,13 @@ ANSWER = {
 }
 
 
-Answer = tuple[int, Any] | bytes | str
+Answer = tuple[int, Any] | tuple[int, Any, str] | bytes | str
 
 
 @dataclass
 class Tricks:
-    """Answers in order, the last one for ever: (status, JSON), the bytes of a stream that is then
-    cut off, "hang up" or "silence". Lists its models."""
+    """Answers in order, the last one for ever: (status, JSON), perhaps with a header, the bytes of
+    a stream that may end in one of the following, "hang up" or "silence". Lists its models."""
 
     answers: list[Answer]
     seen: list[dict[str, Any]] = field(default_factory=list)
@@ -60,15 +61,20 @@ class Tricks:
                 await reader.read()
         writer.close()
 
-    async def send(self, writer: asyncio.StreamWriter, status: int, data: Any) -> None:
+    async def send(
+        self, writer: asyncio.StreamWriter, status: int, data: Any, header: str = "x: y"
+    ) -> None:
         body = json.dumps(data).encode()
-        start = f"HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {len(body)}"
+        start = f"HTTP/1.1 {status} x\r\n{header}\r\nconnection: close"
+        start += f"\r\ncontent-length: {len(body)}"
         writer.write(f"{start}\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
 
     async def stream(self, writer: asyncio.StreamWriter, body: bytes) -> None:
         head = "HTTP/1.1 200 x\r\nconnection: close\r\ncontent-type: text/event-stream"
+        if body.endswith(b"hang up"):
+            head += f"\r\ncontent-length: {2 * len(body)}"
         writer.write(f"{head}\r\n\r\n".encode())
         for n in range(0, len(body), 64):  # events are cut anywhere
             writer.write(body[n : n + 64])
@@ -142,6 +148,15 @@ def test_busy_and_broken_connections_are_tried_again() -> None:
         assert len(tricks.seen) == 4
 
     play(body, (429, {}), (503, {}), "hang up", (200, ANSWER))
+
+
+def test_a_busy_server_is_asked_again_when_it_wants_to_be() -> None:
+    async def body(tricks: Tricks) -> None:
+        began = time.monotonic()
+        assert (await chat(tricks.url)).text == "Hi."
+        assert time.monotonic() - began >= 1
+
+    play(body, (429, {}, "retry-after: 1"), (200, ANSWER))
 
 
 def test_a_refusal_is_not_tried_again() -> None:
@@ -330,6 +345,30 @@ def test_a_server_that_keeps_the_line_open_after_the_end_has_answered() -> None:
     play(body, stream(piece("Hi.", "stop"), end="data: [DONE]\n\nsilence"))
 
 
+@pytest.mark.parametrize("end", ["data: [DONE]\n\nhang up", "hang up"])
+def test_a_server_that_hangs_up_after_the_end_has_answered(end: str) -> None:
+    async def body(tricks: Tricks) -> None:
+        assert (await chat(tricks.url)).text == "Hi."
+        assert len(tricks.seen) == 1
+
+    play(body, stream(piece("Hi.", "stop"), end=end))
+
+
+def test_events_are_read_as_the_standard_has_them() -> None:
+    """Lines may end in CRLF, fields come without a space, data take several lines."""
+    lines = [
+        *(": comment", "", "retry: 5", "id: 1", 'data:{"choices": [{"delta":', "event: message"),
+        *('data: {"content": "H"}}]}', "", "data:", "", f"data:{json.dumps(piece('i.'))}", ""),
+        *("data: [DONE]", ""),
+    ]
+
+    async def body(tricks: Tricks) -> None:
+        assert (await chat(tricks.url)).text == "Hi."
+        assert len(tricks.seen) == 1
+
+    play(body, "\r\n".join(lines).encode())
+
+
 def test_a_request_whose_answers_all_break_off_is_given_up_alone() -> None:
     async def body(tricks: Tricks) -> None:
         with pytest.raises(RefusedError, match="broke off 3 times"):
@@ -346,6 +385,26 @@ def test_an_error_amid_a_stream_is_one() -> None:
             await chat(tricks.url)
 
     play(body, stream(piece("Hel"), error))
+
+
+def test_an_error_that_an_older_llama_server_streams_is_one() -> None:
+    """In a field of its own; behind it comes the end, as if there had been an answer."""
+    error = {"code": 400, "message": "too long", "type": "exceed_context_size_error"}
+
+    async def body(tricks: Tricks) -> None:
+        with pytest.raises(InferenceError, match=r"too long\. .*LECTERN_MAX_PROMPT"):
+            await chat(tricks.url)
+
+    play(body, f"error: {json.dumps(error)}\n\ndata: [DONE]\n\n".encode())
+
+
+def test_a_server_that_is_busy_amid_a_stream_is_asked_again() -> None:
+    error = {"error": {"message": "rate limit exceeded", "code": 429}}
+
+    async def body(tricks: Tricks) -> None:
+        assert (await chat(tricks.url)).text == "Hi."
+
+    play(body, stream(error), stream(piece("Hi.", "stop")))
 
 
 OPENAI = {
@@ -398,6 +457,23 @@ def test_only_the_value_that_is_refused_is_left_out() -> None:
         assert [each.get("temperature") for each in tricks.seen] == [0.0, None, 0.3]
 
     play(body, (400, error), (200, ANSWER))
+
+
+def test_nothing_is_learned_of_a_request_that_is_refused_to_the_end() -> None:
+    """Its refusal may show all that was sent, and be about the rest."""
+    told = "bad message in {'max_tokens': 5, 'temperature': 0.0, 'seed': 0}"
+    refusal = 400, {"error": {"message": told}}
+
+    async def body(tricks: Tricks) -> None:
+        async with PoolClient(tricks.url, None) as client:
+            with pytest.raises(RefusedError, match="bad message"):
+                await client.chat("m", [Message("user", "bad")], Sampling(max_tokens=5))
+            await client.chat("m", [Message("user", "hi")], Sampling(max_tokens=5))
+
+        first, *_, last = ({**each, "head": "", "messages": []} for each in tricks.seen)
+        assert first == last
+
+    play(body, *[refusal] * 4, (200, ANSWER))
 
 
 def test_a_refusal_that_stays_is_told() -> None:

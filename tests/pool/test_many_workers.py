@@ -150,6 +150,25 @@ def test_when_all_workers_die_all_come_back() -> None:
     scenario(body, n_workers=2)
 
 
+def test_a_worker_that_made_way_for_nobody_comes_back() -> None:
+    """Another model was wanted, but no more when its turn came."""
+
+    async def body(supervisor: Supervisor) -> None:
+        await all_ready(supervisor, 2)
+        held = hold(supervisor, 2)
+        other = supervisor.submit(model("b"), request(ECHO))
+        supervisor.cancel(held[0])
+        await until(lambda: len(supervisor.workers) == 1)
+        supervisor.cancel(other)
+
+        await until(lambda: sum(worker.ready for worker in supervisor.workers) == 2)
+        assert held[1].worker_pid in {worker.pid for worker in supervisor.workers}
+        assert supervisor.counters.swaps == 0
+        supervisor.cancel(held[1])
+
+    scenario(body, n_workers=2, turn_s=0)
+
+
 def test_where_there_is_no_memory_for_a_further_worker_the_first_does_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

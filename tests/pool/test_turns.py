@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import deque
 from pathlib import Path
 
+import psutil
 import pytest
 from support.fake_worker import ECHO, HOLD
 from support.supervising import model, outcome, request, scenario, until
 
+from tasks.pool import worker_handle
 from tasks.pool.model_lines import ModelLines
 from tasks.pool.supervisor import Supervisor
 from tasks.pool.tickets import Ticket
@@ -18,7 +22,7 @@ from tasks.pool.turns import Turn
 
 def turn(ready_at: float | None, worked_at: float = 0) -> Turn:
     """Return a turn of half a minute whose load began at 100 s."""
-    made = Turn(model("a"), 30, began_at=100, vacant=deque(), ready_at=ready_at)
+    made = Turn(30, began_at=100, vacant=deque(), ready_at=ready_at)
     made.worked_at = worked_at
     return made
 
@@ -127,6 +131,22 @@ def test_nobody_is_left_waiting_for_a_turn_that_nobody_wants_any_more() -> None:
         supervisor.cancel(held)
 
     scenario(body, turn_s=0)
+
+
+def test_a_worker_that_hangs_makes_way_for_another_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has nothing to do, and does not even end."""
+    monkeypatch.setattr(worker_handle, "END_S", 0.5)
+
+    async def body(supervisor: Supervisor) -> None:
+        first = supervisor.submit(model("a"), request(ECHO))
+        assert await outcome(first) == "ok"
+        os.kill(first.worker_pid, signal.SIGSTOP)
+
+        assert await outcome(supervisor.submit(model("b"), request(ECHO))) == "ok"
+        assert not psutil.pid_exists(first.worker_pid)
+        assert supervisor.counters.crashes == 0
+
+    scenario(body)
 
 
 def test_a_load_that_nobody_waits_for_any_more_is_given_up_for_another_model() -> None:

@@ -100,7 +100,7 @@ class Case:
 
     Attributes:
         family: as the documentation names it.
-        name: `general.name` of the tiny model, which has no template, so that it tells the form.
+        name: of the tiny model's file, which has no template, so that it tells the form.
         form: the form that must be found; "" where the file has a template of its own.
         template: the file of the material that it has, or a text.
         vocabulary: of the material.
@@ -178,11 +178,12 @@ def _bytes(
     name: str = "unknown",
     template: str = "",
     bos: str = "",
+    stands_in: str = _BYTES,
 ) -> Case:
-    """A family whose tokenizer is not at hand."""
+    """A family whose tokenizer is not at hand, or was checked with another of its forms."""
     return Case(
         family=family, name=name, form=form, template=template, goldens=goldens,
-        special=special, bos=bos, eos=ends[0], ends=ends, stands_in=_BYTES,
+        special=special, bos=bos, eos=ends[0], ends=ends, stands_in=stands_in,
     )  # fmt: skip
 
 
@@ -311,9 +312,8 @@ CASES = (
         name="Meta Llama 3 8B Instruct",
         form="llama-3",
     ),
-    _real(
+    _bytes(
         "Llama 3.1 to 3.3",
-        "llama-bpe",
         fastchat(
             "llama-3",
             only=("with_system",),
@@ -323,6 +323,8 @@ CASES = (
         _HEADERS,
         ("<|eot_id|>", "<|end_of_text|>"),
         template="meta-llama-Llama-3.1-8B-Instruct",
+        bos=_HEADERS[0],
+        stands_in=f"{_BYTES}; its own is Llama 3's",
     ),
     _real(
         "Baichuan 1",
@@ -443,21 +445,21 @@ CASES = (
         name="Qwen2-7B-Instruct",
         form="qwen",
     ),
-    _real(
+    _bytes(
         "Qwen2.5",
-        "qwen2",
         fastchat("qwen-7b-chat", only=("with_system",)) | builtin("chatml", only=("talk",)),
         _CHATML,
         ("<|im_end|>", "<|endoftext|>"),
         template="Qwen-Qwen2.5-7B-Instruct",
+        stands_in=f"{_BYTES}; its own is Qwen2's",
     ),
-    _real(
+    _bytes(
         "Qwen3",
-        "qwen2",
         builtin("chatml", change=_end(_NO_THOUGHT), how=", reasoning closed"),
         _CHATML,
         ("<|im_end|>", "<|endoftext|>"),
         template="Qwen-Qwen3-0.6B",
+        stands_in=f"{_BYTES}; its own is Qwen2's",
     ),
     _real(
         "Qwen3.5",

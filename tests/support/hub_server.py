@@ -25,6 +25,8 @@ class Hub:
         break_after: the next answers with content stop after so many bytes, each once; -1 is
             an answer that fails outright.
         holds: what is sent of a file waits for this, after its first half.
+        page: what it answers to everything, as a proxy does.
+        etag: what it says of every file's content; "": its sha256.
     """
 
     repo: str
@@ -36,6 +38,8 @@ class Hub:
     break_after: list[int] = field(default_factory=list)
     ranges: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    page: bytes = b""
+    etag: str = ""
 
     @property
     def repositories(self) -> dict[str, dict[str, bytes]]:
@@ -70,6 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         path, _, query = self.path.partition("?")
+        if self.hub.page:
+            self._send(200, self.hub.page)
+            return
         if path == "/api/models":
             self._send(200, json.dumps(self._search(parse_qs(query))).encode())
             return
@@ -124,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         self.send_header("Content-Length", str(stop - start))
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("ETag", f'"{self.hub.etag or hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
         self.end_headers()
         if with_body:

@@ -164,6 +164,7 @@ class _State:
     delay_s: float
     may_die: bool
     foreign: Foreign | None = None
+    workers: Sequence[str] = ("scripted",)
     log: list[Entry] = field(default_factory=list)
     open: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -208,6 +209,7 @@ class ScriptedServer:
         delay_s: before every answer.
         may_die: the rule "die" ends the process (kill -9); else it drops the connection.
         foreign: be another server than ours.
+        workers: those that answer in turn, by what the answers say.
     """
 
     def __init__(
@@ -220,9 +222,10 @@ class ScriptedServer:
         delay_s: float = 0.0,
         may_die: bool = False,
         foreign: Foreign | None = None,
+        workers: Sequence[str] = ("scripted",),
     ) -> None:
         self.api_key = api_key
-        self._state = _State(api_key, log_file, list(rules), delay_s, may_die, foreign)
+        self._state = _State(api_key, log_file, list(rules), delay_s, may_die, foreign, workers)
         handler = type("Handler", (_Handler,), {"state": self._state})
         self._server = _Server(("127.0.0.1", port), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
@@ -333,6 +336,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             text, reason = answer_with(rule, entry.prompt)
             whole = _completion(entry, text, reason, bool(body.get("logprobs")))
+            whole["worker"] = self.state.workers[entry.n % len(self.state.workers)]
             if self.state.foreign:
                 self._send_as(self.state.foreign, whole, body)
             else:
@@ -482,7 +486,6 @@ def _completion(entry: Entry, text: str, reason: str, logprobs: bool) -> Json:
             "tpot_s": decode_s / (completion_tokens - 1) if completion_tokens > 1 else None,
             "e2e_s": prefill_s + decode_s,
         },
-        "worker": "scripted",
     }
 
 

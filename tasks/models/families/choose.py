@@ -15,8 +15,9 @@ from tasks.errors import ModelError
 from tasks.models.families.detect import detect
 from tasks.models.families.form import Family
 from tasks.models.families.table import BUILT_IN, FAMILIES, family
-from tasks.models.registry import KnownModel
+from tasks.models.nearest import listed, nearest
 from tasks.models.template import ChatTemplate, JinjaRenderer, Renderer, RenderingChild
+from tasks.models.use import Use
 from tasks.models.vocabulary import Vocabulary
 
 
@@ -40,27 +41,25 @@ class Form:
     identity: str = ""
 
 
-def choose_form(
-    name: str, file_name: str, known: KnownModel, chat_format: str, vocabulary: Vocabulary
-) -> Form:
+def choose_form(name: str, file_name: str, use: Use, vocabulary: Vocabulary) -> Form:
     """Return the form: as models.toml says, else the settings, else the file, else its family.
 
     Args:
         name: the model's, for errors.
-        chat_format: the name of a family, from models.toml or the settings; "": none.
 
     Raises:
         ModelError: there is no such family; the file's template fails; or it has none, and
             nothing tells its family.
     """
-    if known.template:
-        given = _own(name, known.template, (), vocabulary)
-        return replace(given, identity=_hash(known.template))
+    if use.template:
+        given = _own(name, use.template, (), vocabulary)
+        return replace(given, identity=_hash(use.template))
     built_in = BUILT_IN.get(vocabulary.template.strip(), "")
-    if chat_format or built_in:
-        return _of(family(chat_format or built_in, name), name, vocabulary)
+    if use.chat_format or built_in:
+        return _of(family(use.chat_format or built_in, name), name, vocabulary)
+    name_it = _name_it(vocabulary, file_name)
     if vocabulary.template_problem:
-        raise ModelError(name, vocabulary.template_problem, f"Choose another model, or {_NAME_IT}")
+        raise ModelError(name, vocabulary.template_problem, f"Choose another model, or {name_it}")
     if vocabulary.template:
         return _own(name, vocabulary.template, template_ends(vocabulary), vocabulary)
     detected = detect(vocabulary, file_name)
@@ -68,14 +67,16 @@ def choose_form(
         raise ModelError(
             name,
             "it carries no chat template: it is a base model, or was converted without one",
-            f"Choose an instruct or chat model, or {_NAME_IT}",
+            f"Choose an instruct or chat model, or {name_it}",
         )
     return _of(FAMILIES[detected], name, vocabulary)
 
 
-_NAME_IT = (
-    f"name the family whose prompts it wants by LECTERN_POOL_CHAT_FORMAT ({', '.join(FAMILIES)})"
-)
+def _name_it(vocabulary: Vocabulary, file_name: str) -> str:
+    """Return how to name a model's family, those with names like its own first."""
+    called = vocabulary.names[0] if vocabulary.names else file_name
+    families = listed(nearest(called, FAMILIES))
+    return f"name the family whose prompts it wants by LECTERN_POOL_CHAT_FORMAT ({families})"
 
 
 def template_ends(vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from tasks.errors import ModelError
 from tasks.models.families.finetunes import FINETUNES
 from tasks.models.families.form import Family
 from tasks.models.families.originals import ORIGINALS
+from tasks.models.nearest import close, listed, nearest
 
 _FAMILIES = (*FINETUNES, *ORIGINALS)
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _FAMILIES}
@@ -46,11 +46,9 @@ def family(name: str, model: str) -> Family:
     found = names.get(_plain(name))
     if found:
         return found
-    near = [names[each].name for each in get_close_matches(_plain(name), names, cutoff=0.6)]
-    remedy = f"Did you mean {' or '.join(dict.fromkeys(near))}? " if near else ""
-    raise ModelError(
-        model, f"there is no chat format {name!r}", f"{remedy}There are {', '.join(FAMILIES)}"
-    )
+    near = list(dict.fromkeys(names[each].name for each in close(_plain(name), names)))
+    remedy = f"There is {listed(near or nearest(name, FAMILIES))}"
+    raise ModelError(model, f"there is no chat format {name!r}", remedy)
 
 
 def _plain(name: str) -> str:
