@@ -17,7 +17,8 @@ from tasks.models.description import Description
 from tasks.models.files import ModelFiles
 from tasks.models.inventory import Listed
 
-_LANGUAGES = 4  # in a column
+_LANGUAGES = 3  # in a column
+_MOST = {"languages": 14, "licence": 14}  # characters, for 80 columns
 
 
 def print_models(named: Sequence[Listed], others: Sequence[Listed]) -> None:
@@ -30,9 +31,9 @@ def print_models(named: Sequence[Listed], others: Sequence[Listed]) -> None:
 
 
 def _print(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE)
-    for n, title in enumerate(titles):
-        table.add_column(title, no_wrap=n == 0)  # a name must be whole
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title != "where", max_width=_MOST.get(title))
     for row in rows:
         table.add_row(*map(escape, row))
     out.print(table)

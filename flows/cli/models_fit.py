@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from flows.cli.completion import model_names
 from flows.cli.options import absolute_model
 from tasks.settings import PROJECT_ROOT, settings
 
@@ -22,7 +23,7 @@ def fit(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME", show_default="the setting `model`",
+            metavar="NAME", show_default="the setting `model`", autocompletion=model_names,
             help="A GGUF file, hf:owner/repository:quant, ollama:name, or a name from models.toml.",
         ),
     ] = None,
@@ -129,7 +130,8 @@ def _rows(found: Fit) -> Iterator[tuple[str, str, str]]:
 
 
 def _verdict(model: str, found: Fit) -> Iterator[str]:
-    yield f"{model} fits." if found.fits else f"{model} does not fit."
+    counted = f"{model} in {found.quantization}" if found.quantization else model
+    yield f"{counted} fits." if found.fits else f"{counted} does not fit."
     if found.note:
         yield f"{found.note[0].upper()}{found.note[1:]}."
     if found.most_n_ctx:
@@ -145,7 +147,9 @@ def _verdict(model: str, found: Fit) -> Iterator[str]:
         for each in found.quantizations
     )
     if sizes:
-        yield f"In other quantizations, in all: {sizes}."
+        yield f"By quantization, in all: {sizes}."
+    if not (found.most_n_ctx or any(each.fits for each in found.quantizations)):
+        yield "Smaller models: lectern models list."
 
 
 def _size(n_bytes: int) -> str:

@@ -30,7 +30,10 @@ def status() -> None:
     """Say whether the pool runs, where, and what it is doing."""
     from tasks.pool.lifecycle import pool_status
 
-    found = pool_status(settings())
+    config = settings()
+    if config.pool_url:
+        typer.echo(f"LECTERN_POOL_URL is set: runs ask {config.pool_url}, and no pool here.")
+    found = pool_status(config)
     if found is None:
         typer.echo("The pool is not running. It starts by itself when a run needs it.")
         raise typer.Exit(1)
@@ -40,7 +43,7 @@ def status() -> None:
         *([f"{len(found.workers)} workers"] if len(found.workers) > 1 else []),
         f"{found.running} running",
         f"{found.waiting} waiting",
-        *([f"{found.models} models", f"{found.swaps} swaps"] if found.models > 1 else []),
+        *([f"{found.models} models", f"{found.swaps} swaps"] if found.swaps else []),
     ]
     typer.echo(", ".join(said))
     if found.note:

@@ -15,7 +15,12 @@ AREAS: Mapping[str, Sequence[Check]] = {
     "llama.cpp": (build.compiler, build.llama, build.gpu),
     "Machine": (machine.memory, machine.locale_, machine.clock),
     "Places": (places.places, places.temporary),
-    "Models": (models.known_models, models.default_model, models.speech_model),
+    "Models": (
+        models.known_models,
+        models.default_model,
+        models.chat_format,
+        models.speech_model,
+    ),
     "Prefect": (serving.prefect, serving.server, serving.environment, serving.pool, serving.units),
     "Documents": (reading.ocr, reading.books, reading.optional),
 }

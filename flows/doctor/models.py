@@ -9,6 +9,7 @@ import psutil
 from flows.doctor.findings import Finding, failed, ok, size, warning
 from flows.doctor.machine import memory_limit
 from tasks.errors import ModelError
+from tasks.models.families.table import family
 from tasks.models.files import ModelFiles, absolute_name, resolve, to_fetch
 from tasks.models.nearest import listed
 from tasks.models.registry import read_known
@@ -55,6 +56,17 @@ def default_model(settings: Settings) -> Iterator[Finding]:
         yield failed("default model", f"{settings.model}: {error.problem}", error.remedy)
         return
     yield from _fit(settings.model, files)
+
+
+def chat_format(settings: Settings) -> Iterator[Finding]:
+    """The setting `pool_chat_format`: is there such a family."""
+    if name := settings.pool_chat_format:
+        try:
+            family(name, "")
+        except ModelError as error:
+            yield failed("chat format", error.problem, error.remedy)
+        else:
+            yield ok("chat format", f"{name}, for every model without one in models.toml")
 
 
 def speech_model(settings: Settings) -> Iterator[Finding]:

@@ -10,6 +10,14 @@ import llama_cpp as llama
 
 from tasks.models.rope import Rope
 
+# llama.h, enum llama_ftype, in users' names.
+FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
+FILE_TYPES |= dict(enumerate(("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M"), start=10))
+FILE_TYPES |= dict(enumerate(("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "Q2_K_S"), start=16))
+FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M"), start=22))
+FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
+FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
+
 
 def header_value(model: Any, key: str) -> str:
     """Return a value as text, or "" where there is none or it is an array."""
@@ -19,6 +27,12 @@ def header_value(model: Any, key: str) -> str:
     value = ctypes.create_string_buffer(size)
     llama.llama_model_meta_val_str(model, key.encode(), value, size)
     return value.value.decode(errors="replace")
+
+
+def quantization_of(model: Any) -> str:
+    """Return how most of its tensors are quantized, in users' names; "" where it does not say."""
+    file_type = header_value(model, "general.file_type")
+    return FILE_TYPES.get(int(file_type), "") if file_type.isdecimal() else ""
 
 
 def rope_of(model: Any) -> Rope:

@@ -82,7 +82,8 @@ def no_such_model(name: str, wrong: str, settings: Settings) -> ModelError:
     problem = "there is no such model" + (f" as {wrong}" if wrong != name else "")
     forms = f"Give a GGUF file's path, hf:owner/repo:quantization (such as {EXAMPLE})"
     if meant:
-        return ModelError(name, problem, f"Did you mean {listed(meant)}? {forms}")
+        other = f"Or g{forms[1:]}, or a name that `lectern models list` shows"
+        return ModelError(name, problem, f"Did you mean {listed(meant)}? {other}")
     names = listed(known, _MOST_NAMES) or "none"
     remedy = f"{forms}, ollama:name, or a name that `lectern models list` shows ({names})"
     return ModelError(name, problem, remedy)

@@ -22,7 +22,7 @@ import llama_cpp
 
 from tasks.errors import ModelError
 from tasks.models.gguf_header import GgufHeader
-from tasks.models.header_values import header_value, rope_of
+from tasks.models.header_values import header_value, quantization_of, rope_of
 from tasks.models.limits import TEMPLATE_SECONDS, bounded, lower
 from tasks.models.llama_log import LlamaLog
 from tasks.models.template import PROBE, ChatTemplate, JinjaRenderer
@@ -33,13 +33,6 @@ GIB = 1024**3
 CPU_SECONDS = 50
 NAME_KEYS = ("general.name", "general.basename", "general.finetune")
 KINDS = {1: "spm", 2: "bpe", 3: "wpm", 4: "ugm", 5: "rwkv", 6: "plamo2"}
-# llama.h, enum llama_ftype, in users' names.
-FILE_TYPES = dict(enumerate(("F32", "F16", "Q4_0", "Q4_1"))) | {7: "Q8_0", 8: "Q5_0", 9: "Q5_1"}
-FILE_TYPES |= dict(enumerate(("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M"), start=10))
-FILE_TYPES |= dict(enumerate(("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "Q2_K_S"), start=16))
-FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M"), start=22))
-FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
-FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
 
 # Texts on which tiktoken must agree with llama.cpp: scripts, code, digits, white space, emoji.
 PROBES = (
@@ -95,7 +88,7 @@ class Model:
         attributes = ((i, llama_cpp.llama_vocab_get_attr(vocab, i)) for i in range(n_tokens))
         template = llama_cpp.llama_model_chat_template(self._model, None)
         return Vocabulary(
-            quantization=_quantization(header_value(self._model, "general.file_type")),
+            quantization=quantization_of(self._model),
             rope=rope_of(self._model),
             kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
             pre=header_value(self._model, "tokenizer.ggml.pre"),
@@ -209,10 +202,6 @@ def _agree(ours: Tokenizer, model: Model, vocabulary: Vocabulary) -> bool:
         ours.encode(text, special=False) == model.encode(text, special=False)
         for text in (*PROBES, "".join(vocabulary.special), *pieces)
     )
-
-
-def _quantization(file_type: str) -> str:
-    return FILE_TYPES.get(int(file_type), "") if file_type.isdigit() else ""
 
 
 if __name__ == "__main__":

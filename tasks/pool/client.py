@@ -246,6 +246,8 @@ class PoolClient:
 
     def _failed(self, problem: str) -> InferenceError:
         remedy = "See whether the model server runs, and its log"
+        if self._reconnect is None:  # it is not ours
+            remedy = f"{remedy}; LECTERN_POOL_URL says where it is"
         return InferenceError(self._address.url, problem, remedy)
 
 

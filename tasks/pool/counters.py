@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tasks.pool.protocol import Alive, Done, Refused
+from tasks.pool.tickets import PoolModel
 
 
 @dataclass
@@ -17,7 +18,7 @@ class Counters:
         llama_s: of these, in llama.cpp.
         crashes: workers that died when they had loaded.
         loads: workers that were told to load a model.
-        models: those that were wanted, by identity.
+        models: those that were wanted; with other adapters, one is another.
         swaps: loads of another model than the one before.
     """
 
@@ -29,7 +30,7 @@ class Counters:
     llama_s: float = 0.0
     crashes: int = 0
     loads: int = 0
-    models: set[str] = field(default_factory=set)
+    models: set[PoolModel] = field(default_factory=set)
     swaps: int = 0
 
     def count_end(self, reason: str) -> None:

@@ -56,6 +56,7 @@ class Fit:
     """What a model takes, and what there is; bytes.
 
     Attributes:
+        quantization: that it is counted in; "": its file does not say.
         n_ctx: of one sequence: as asked for, at most what the model takes.
         weights, cache, compute: wherever they are.
         process: of a worker beside them, the vocabulary included.
@@ -66,6 +67,7 @@ class Fit:
         note: what to know of how it would run; may be empty.
     """
 
+    quantization: str
     n_ctx: int
     n_seq_max: int
     weights: int

@@ -22,6 +22,7 @@ import llama_cpp as llama
 import psutil
 
 from tasks.errors import ModelError
+from tasks.models.header_values import quantization_of
 from tasks.models.limits import lower
 from tasks.models.stdout import claim_stdout
 from tasks.pool.cgroups import memory_groups
@@ -73,6 +74,7 @@ def _fit(config: WorkerConfig, order: Order) -> Fit:
         whole = need.everywhere
         ram = psutil.virtual_memory().total
         return Fit(
+            quantization=order.quantization or quantization_of(need_of.model.handle),
             n_ctx=config.n_ctx,
             n_seq_max=config.n_seq_max,
             weights=whole.weights,
@@ -118,14 +120,30 @@ class _Here:
             raise ModelError("", problem, "Choose another, such as Q4_0 or Q8_0")
 
     def need(self, config: WorkerConfig) -> Need:
-        return self.quantized(config, self._quantization) or self._need_of(config)
+        return self.quantized(config, self._quantization) or self._as_it_is(config)
+
+    def _as_it_is(self, config: WorkerConfig) -> Need:
+        """Return the need, in proportion where there is no room for so large a context's mere
+        description.
+
+        Raises:
+            ModelError: llama.cpp makes no context at all.
+        """
+        try:
+            return self._need_of(config)
+        except ModelError:
+            if config.n_seq_max == 1:
+                raise
+        fewer = replace(config, n_seq_max=config.n_seq_max // 2)
+        need = self._as_it_is(fewer)
+        return replace(need, cache=need.cache * config.n_seq_max // fewer.n_seq_max)
 
     def quantized(self, config: WorkerConfig, name: str) -> Need | None:
         """Return the need if it were so quantized; None: llama.cpp does not know."""
         size = self._need_of.weights_as(name) if name else 0
         if not size:
             return None
-        whole = self._need_of(config).everywhere
+        whole = self._as_it_is(config).everywhere
         return replace(whole, weights=whole.weights - self._need_of.model.n_bytes + size)
 
     def holds(self, need: Need) -> bool:

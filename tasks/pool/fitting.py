@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from tasks.errors import ModelError
 from tasks.models.files import ModelFiles, Progress, origin_of, remembered_identity, resolve
+from tasks.models.nearest import listed, nearest
 from tasks.models.registry import KnownModel, read_known
 from tasks.models.use import use_of
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
@@ -140,7 +141,12 @@ def _shape_alone(name: str, known: KnownModel, quantization: str, folder: Path) 
 
     assert known.shape is not None
     path = folder / f"{quantization}.gguf"
-    write_shape_file(path, known.shape, quantization)
+    try:
+        write_shape_file(path, known.shape, quantization)
+    except ModelError as error:
+        near = listed(nearest(quantization, known.quantizations or OTHERS))
+        problem = f"it can't be counted in {quantization}: {error.problem}"
+        raise ModelError(name, problem, f"Choose one of {near}") from error
     return ModelFiles(name, (path,), known, header_only=True, identity=f"{_SHAPE}{quantization}")
 
 

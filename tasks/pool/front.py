@@ -47,6 +47,7 @@ _STATUS = {
     "invalid_tokens": 400,
     "invalid_grammar": 400,
     "context_length_exceeded": 400,
+    "model_load_failed": 422,  # clients try again what is said to be the server's fault
     "shutting_down": 503,
 }  # of a worker's refusal; 500 for the others
 _SPEC_FRESH_S = 5.0  # then load_spec looks again what the name stands for

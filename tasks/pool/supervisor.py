@@ -167,7 +167,7 @@ class Supervisor:
 
     async def _serve(self, model: PoolModel) -> None:
         """Let a model have its turn; its workers are gone at the end."""
-        self.counters.models.add(model.identity)
+        self.counters.models.add(model)
         if self._last_model not in (None, model):
             self.counters.swaps += 1
             log.info("swap %d: %s", self.counters.swaps, model.name)

@@ -203,6 +203,16 @@ def test_a_default_model_that_is_none_is_told(
     assert says in _only(models.default_model(chosen), Mark.failed).found
 
 
+def test_a_chat_format_that_there_is_not_is_told(config: Settings) -> None:
+    wrong, right = (
+        config.model_copy(update={"pool_chat_format": name}) for name in ("vicunna", "vicuna")
+    )
+
+    assert "vicuna" in _only(models.chat_format(wrong), Mark.failed).mend
+    assert _only(models.chat_format(right), Mark.ok)
+    assert list(models.chat_format(config)) == []
+
+
 def test_a_model_larger_than_memory_is_told(config: Settings, tmp_path: Path) -> None:
     """Before anyone loads it for an hour."""
     path = tmp_path / "model.gguf"

@@ -99,6 +99,24 @@ def test_no_context_is_longer_than_the_model_takes(tiny: Path) -> None:
     assert (found.n_ctx, found.most_n_ctx) == (4096, 4096)
 
 
+def test_contexts_too_large_to_describe_are_told_all_the_same(tiny: Path) -> None:
+    """llama.cpp takes some 50 bytes for each token of a context before any cache."""
+    one, many = (
+        fit_of(config_with(tiny, n_ctx=1 << 19, n_seq_max=n, rope_factor=128.0), "tiny")
+        for n in (1, 64)
+    )
+
+    assert many.n_ctx == 1 << 19
+    assert many.cache == pytest.approx(64 * one.cache, rel=0.01)
+    assert many.most_n_seq > 0
+
+
+def test_it_is_said_in_which_quantization_a_model_is_counted(tiny: Path) -> None:
+    assert fit_of(config_with(tiny), "tiny", "q8_0").quantization == "Q8_0"
+    demo = PROJECT_ROOT / "data" / "models" / "lectern-demo-q8_0.gguf"
+    assert fit_of(config_with(demo), "demo").quantization == "Q8_0"
+
+
 def test_other_quantizations_are_counted_by_llama_cpp(tiny: Path) -> None:
     """Of 32-bit floats: 4.5 and 8.5 bits a weight, but for the norms."""
     own = fit_of(config_with(tiny), "tiny")

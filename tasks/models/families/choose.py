@@ -75,7 +75,7 @@ def choose_form(name: str, file_name: str, use: Use, vocabulary: Vocabulary) -> 
 def _name_it(vocabulary: Vocabulary, file_name: str) -> str:
     """Return how to name a model's family, those with names like its own first."""
     called = vocabulary.names[0] if vocabulary.names else file_name
-    families = listed(nearest(called, FAMILIES))
+    families = f"{listed(nearest(called, FAMILIES))}; all stand in docs/models.md"
     return f"name the family whose prompts it wants by LECTERN_POOL_CHAT_FORMAT ({families})"
 
 

@@ -47,7 +47,7 @@ def family(name: str, model: str) -> Family:
     if found:
         return found
     near = list(dict.fromkeys(names[each].name for each in close(_plain(name), names)))
-    remedy = f"There is {listed(near or nearest(name, FAMILIES))}"
+    remedy = f"There is {listed(near or nearest(name, FAMILIES))}; all stand in docs/models.md"
     raise ModelError(model, f"there is no chat format {name!r}", remedy)
 
 
