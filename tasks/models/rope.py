@@ -12,8 +12,10 @@ Pure arithmetic: knows neither files nor llama.cpp.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tasks.records import RopeScaling
+if TYPE_CHECKING:  # not in the worker, which is to start fast
+    from tasks.records import RopeScaling
 
 # Llama 1 and 2 were trained on so many. Files of longer-context fine-tunes of theirs, which divide
 # positions, tell these and the factor; those of later models (Gemma 3) tell what comes of it.

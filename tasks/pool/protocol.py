@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from tasks.records import RopeScaling
+if TYPE_CHECKING:  # not in the worker, which is to start fast
+    from tasks.records import RopeScaling
 
 FlashAttn = Literal["auto", "on", "off"]
 
