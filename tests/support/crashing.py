@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,17 @@ class World:
         """Return the names of the runs that the server does not take for over."""
         return [f"{each['name']} {each['state_type']}" for each in self.begun()
                 if each["state_type"] not in OVER]  # fmt: skip
+
+    def knows_its_runs(self) -> bool:
+        """Tell whether each open run of a command has its note of which process it is.
+
+        One that is killed in the tenths of a second between its creation and its note stays open
+        in the server's history: nothing tells it from a run of somebody's own script.
+        """
+        with suppress(httpx.HTTPError):  # the server is being started again
+            open_runs = [each for each in self.begun() if each["state_type"] not in OVER]
+            return all(each["deployment_id"] or each["infrastructure_pid"] for each in open_runs)
+        return False
 
     def begun(self) -> list[dict[str, Any]]:
         """Return what the server knows of its latest runs; the next nights' are planned already."""
