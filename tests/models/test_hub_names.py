@@ -98,7 +98,9 @@ def test_nearest_known_name_is_offered(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         resolve(name, Settings(models=tmp_path, home=tmp_path))
 
-    assert caught.value.remedy.startswith("Did you mean qwen2.5-7b? Give a GGUF file's path, hf:")
+    assert caught.value.remedy.startswith(
+        "Did you mean qwen2.5-7b? Or give a GGUF file's path, hf:"
+    )
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_wrong_name_offers_the_nearest_of_the_store(store: Store, config: Settin
         "ollama:qwen2.5:1.5b, ollama:mistral:latest; or fetch it with ollama pull qwen25:7b."
     )
     assert "but not with the tag latest. There is" in _problem("ollama:qwen2.5", config)
-    assert ", ollama:mistral:latest? Give" in _problem("mistral", config)
+    assert ", ollama:mistral:latest? Or give" in _problem("mistral", config)
 
 
 def test_empty_store_says_how_to_pull(store: Store, config: Settings) -> None:
