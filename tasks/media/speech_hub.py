@@ -52,7 +52,7 @@ def fetch(name: str, repo: str, here: Sequence[str], progress: Progress | None) 
         HTTPError,
     )
 
-    from tasks.models import hub
+    from tasks.models import hub, hub_search
 
     try:
         files = HfApi().list_repo_files(repo)
@@ -63,7 +63,7 @@ def fetch(name: str, repo: str, here: Sequence[str], progress: Progress | None) 
             raise ModelError(name, problem, f"Look for a converted one{_or_here(here)}")
         paths = [hub.download(repo, file, progress) for file in chosen]
     except (HTTPError, httpx.HTTPError, HFValidationError, OSError) as error:
-        told = hub.explained(name, repo, error)
+        told = hub_search.explained(name, repo, error)
         remedy = f"{told.remedy}{_or_here(here)}"
         raise ModelError(name, told.problem, remedy) from error
     return paths[-1].parent

@@ -25,7 +25,6 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from tasks.files import make_folders, put_in_place
 from tasks.models import hub_cache, hub_names, hub_search
 from tasks.models.files import Progress
-from tasks.models.hub_search import explained as explained
 
 Report = Callable[[int, int], None]
 
