@@ -9,7 +9,7 @@ DEBIAN_PACKAGES := ocrmypdf tesseract-ocr tesseract-ocr-chi-sim chromium fonts-n
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: ## make .venv, build llama.cpp for this machine (about 7 minutes, once)
+install: ## make .venv, build llama.cpp for this machine (about 4 minutes, once)
 	deployments/install.sh
 	@touch $(INSTALLED)
 
