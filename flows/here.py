@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -138,23 +138,20 @@ def _run_and_tell(
 
 def _run(here: FlowHere, parameters: dict[str, Any], stopping: Stopping) -> State[Any]:
     """Run the flow; however it is stopped, its run says so."""
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.flow_engine import run_flow
 
-    from flows.killed import mark_cancelled, note_process
+    from flows.killed import begun, mark_cancelled
 
-    runs: list[FlowRun] = []
-
-    def begin(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
+    def take_signals(*_: object) -> None:
         stopping.take()  # Prefect has its own idea of SIGTERM
-        runs.append(flow_run)
-        note_process(flow, flow_run, state)
 
-    run = here.load().with_options(on_running=[begin])
+    flow = here.load().with_options(on_running=[take_signals])
+    run = begun(flow, parameters)
     try:
-        state: State[Any] = run(**parameters, return_state=True)
+        state = cast("State[Any]", run_flow(flow, flow_run=run, return_type="state"))
     finally:
         if stopping.told:  # perhaps before or after the flow's own code, which sees to it itself
-            mark_cancelled(runs)
+            mark_cancelled(run)
     return state
 
 

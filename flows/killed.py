@@ -1,8 +1,8 @@
 """Runs whose process was killed outright: they could not tell the server how they ended.
 
-Owns the note in a run of which process runs it, marking as crashed those whose process is gone,
-and putting back those that never began. While `lectern up` runs, runs are watched by their
-heartbeats as well (`flows.up`).
+Owns the beginning of a run that says which process runs it, marking as crashed those whose
+process is gone, and putting back those that never began. While `lectern up` runs, runs are
+watched by their heartbeats as well (`flows.up`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,38 +22,45 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import Flow
 from prefect.states import Cancelled, Crashed, Scheduled
 
 log = logging.getLogger(__name__)
 
-_MARK = "lectern"
+_NOTE = "lectern"  # in a run's context: the process that runs it
 _RUN_ID = "PREFECT__FLOW_RUN_ID"  # Prefect gives it to the process that it starts for a run
 _GONE = "Its process is gone. Start it again: what is done is not asked anew."
 _STOPPED = "Stopped. Start it again: what is done is not asked anew."
 
 
-def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Note in a run that this process runs it; a hook for Prefect's `on_running`."""
+def begun(flow: Flow[..., Any], parameters: dict[str, Any]) -> FlowRun:
+    """Return a run of a flow that is to be run in this process.
+
+    It says so from its first moment: Prefect's own would be nobody's, were this killed now.
+
+    Raises:
+        httpx.HTTPError: the server can't be told.
+    """
     with get_client(sync_client=True) as client:
-        client.update_flow_run(flow_run.id, infrastructure_pid=_note(psutil.Process(os.getpid())))
+        return client.create_flow_run(
+            flow, parameters=flow.serialize_parameters(parameters), context={_NOTE: _note()}
+        )
 
 
-def mark_cancelled(runs: Iterable[FlowRun]) -> None:
-    """Mark runs of this process as cancelled, if they have not ended well."""
+def mark_cancelled(run: FlowRun) -> None:
+    """Mark a run of this process as cancelled, if it has not ended well."""
     with _if_possible(), get_client(sync_client=True) as client:
-        for run in runs:
-            state = client.read_flow_run(run.id).state
-            if state is None or not (state.is_completed() or state.is_cancelled()):
-                client.set_flow_run_state(run.id, Cancelled(message=_STOPPED), force=True)
+        state = client.read_flow_run(run.id).state
+        if state is None or not (state.is_completed() or state.is_cancelled()):
+            client.set_flow_run_state(run.id, Cancelled(message=_STOPPED), force=True)
 
 
 def mark_killed_runs() -> None:
-    """Mark the runs of this machine that say that they run, and do not."""
+    """Mark the runs of this machine that say that they run or are about to, and do not."""
     with _if_possible(), get_client(sync_client=True) as client:
-        for run in _runs(client, StateType.RUNNING, StateType.CANCELLING):
+        for run in _runs(client, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING):
             if _is_gone(run):
                 client.set_flow_run_state(run.id, Crashed(message=_GONE), force=True)
 
@@ -95,23 +102,29 @@ def _if_possible() -> Iterator[None]:
         log.warning("runs could not be marked: %s", error)
 
 
-def _note(process: psutil.Process) -> str:
+def _note() -> dict[str, Any]:
     # A pid alone may be another's by then; its start, in seconds, tells them apart.
-    return f"{_MARK} {socket.gethostname()} {process.pid} {process.create_time():.0f}"
+    process = psutil.Process(os.getpid())
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
 
 
 def _is_gone(run: FlowRun) -> bool:
-    match (run.infrastructure_pid or "").split():
-        case [mark, host, pid, started] if (mark, host) == (_MARK, socket.gethostname()):
-            try:
-                process = psutil.Process(int(pid))
-                another = abs(process.create_time() - int(started)) > 2
-                return another or process.status() == psutil.STATUS_ZOMBIE
-            except psutil.NoSuchProcess:
-                return True
+    match run.context.get(_NOTE):
+        case {"host": host, "pid": int(pid), "started": float(started)}:
+            return host == socket.gethostname() and _is_over(pid, started)
     if run.deployment_id is None:
         return False  # someone else's, by a script of their own
-    return not _processes_of(run)
+    is_begun = run.state_type is not StateType.PENDING  # a worker takes its time to begin one
+    return is_begun and not _processes_of(run)
+
+
+def _is_over(pid: int, started: float) -> bool:
+    try:
+        process = psutil.Process(pid)
+        another = abs(process.create_time() - started) > 2
+        return another or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _processes_of(run: FlowRun) -> list[psutil.Process]:

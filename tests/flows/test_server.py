@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import psutil
@@ -169,6 +170,38 @@ def test_a_killed_run_does_not_stay_running(
 
     running, crashed = str(StateType.RUNNING), str(StateType.CRASHED)
     assert (before[0], states()) == (running, [crashed, *before[1:]])
+
+
+def test_a_run_that_was_killed_before_it_ran_is_marked(
+    prefect_server: RunningServer, config: Settings
+) -> None:
+    """It is of its process from its creation, not from when it says that it runs."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import StateType
+
+    from flows.killed import mark_killed_runs
+
+    program = (
+        "import time\nfrom flows.killed import begun\n"
+        "from flows.summarize_pdf import summarize_pdf\n"
+        "print(begun(summarize_pdf, {'sources': ['a.pdf']}).id, flush=True)\ntime.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    run = UUID(process.stdout.readline().strip())
+
+    def state() -> StateType | None:
+        mark_killed_runs()
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(run).state_type
+
+    before = state()
+    process.kill()
+    process.communicate()
+
+    assert (before, state()) == (StateType.PENDING, StateType.CRASHED)
 
 
 def test_only_a_server_that_is_gone_is_forgotten(tmp_path: Path) -> None:

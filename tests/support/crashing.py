@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,14 +179,13 @@ class World:
     def deployment_run(self) -> UUID:
         task = TASKS[self.task]
         wanted_name = {"deployments": {"name": {"any_": [task.deployment]}}}
-        found = self._post("/deployments/filter", wanted_name).raise_for_status()
-        [deployment] = found.json()
-        parameters = {"sources": SOURCES[self.task], **task.parameters}
-        wanted = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        url = f"/deployments/{deployment['id']}/create_flow_run"
-        # Its database is SQLite: 503 says that it is busy.
-        made = wait_until(lambda: _unless_busy(self._post(url, wanted)), every_s=_ASK_EVERY_S)
-        return UUID(made.json()["id"])
+        [deployment] = self._ask("/deployments/filter", wanted_name)
+        wanted = {
+            "parameters": {"sources": SOURCES[self.task], **task.parameters},
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": uuid4().hex,  # one run, however often it is asked for
+        }
+        return UUID(self._ask(f"/deployments/{deployment['id']}/create_flow_run", wanted)["id"])
 
     def state(self, run: UUID) -> dict[str, Any]:
         """Return a run's state; {} while no server answers."""
@@ -203,30 +202,18 @@ class World:
     def cancel(self, run: UUID) -> None:
         """Do what the UI's button does."""
         state = {"state": {"type": "CANCELLING"}, "force": False}
-        self._post(f"/flow_runs/{run}/set_state", state).raise_for_status()
+        self._ask(f"/flow_runs/{run}/set_state", state)
 
     def open_runs(self) -> list[str]:
         """Return the names of the runs that the server does not take for over."""
         return [f"{each['name']} {each['state_type']}" for each in self.begun()
                 if each["state_type"] not in OVER]  # fmt: skip
 
-    def knows_its_runs(self) -> bool:
-        """Tell whether each open run of a command has its note of which process it is.
-
-        One that is killed in the tenths of a second between its creation and its note stays open
-        in the server's history: nothing tells it from a run of somebody's own script.
-        """
-        with suppress(httpx.HTTPError):  # the server is being started again
-            open_runs = [each for each in self.begun() if each["state_type"] not in OVER]
-            return all(each["deployment_id"] or each["infrastructure_pid"] for each in open_runs)
-        return False
-
     def begun(self) -> list[dict[str, Any]]:
         """Return what the server knows of its latest runs; the next nights' are planned already."""
         begun = {"flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}}}
         wanted = {"sort": "EXPECTED_START_TIME_DESC", **begun}
-        found = self._post("/flow_runs/filter", wanted).raise_for_status()
-        return list(found.json())
+        return list(self._ask("/flow_runs/filter", wanted))
 
     def _client(self) -> httpx.Client:
         """Return a client of the server that runs now."""
@@ -240,11 +227,22 @@ class World:
     def hang_up(self) -> None:
         self._http.close()
 
-    def _post(self, path: str, content: dict[str, Any]) -> httpx.Response:
+    def _ask(self, path: str, content: dict[str, Any]) -> Any:
+        """Return what the server answers; ask again as long as it is too busy to."""
+        return wait_until(lambda: self._answer(path, content), every_s=_ASK_EVERY_S).json()
+
+    def _answer(self, path: str, content: dict[str, Any]) -> httpx.Response | None:
         client = self._client()
-        token = client.get("/csrf-token", params={"client": self.mark}).raise_for_status().json()
-        headers = {"Prefect-Csrf-Token": token["token"], "Prefect-Csrf-Client": self.mark}
-        return client.post(path, json=content, headers=headers)
+        try:
+            token = client.get("/csrf-token", params={"client": self.mark}).raise_for_status()
+            mark = {"Prefect-Csrf-Token": token.json()["token"], "Prefect-Csrf-Client": self.mark}
+            return client.post(path, json=content, headers=mark).raise_for_status()
+        except httpx.TimeoutException:
+            return None
+        except httpx.HTTPStatusError as error:  # its database is SQLite
+            if error.response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                return None
+            raise
 
     @property
     def address(self) -> ServerAddress:
@@ -302,10 +300,6 @@ class World:
         theirs = {"up.lock", "pool.lock"}
         locks = [*self.results.rglob("*.lock"), *self.home.rglob("*.lock")]
         return [str(each) for each in locks if each.name not in theirs and not _is_free(each)]
-
-
-def _unless_busy(answer: httpx.Response) -> httpx.Response | None:
-    return None if answer.status_code == 503 else answer.raise_for_status()
 
 
 def command_line(process: psutil.Process) -> list[str]:

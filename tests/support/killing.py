@@ -114,7 +114,6 @@ class Moment:
 
         wait_until(lambda: has_come() or run.ended(world), every_s=0.1)
         time.sleep(self.later_s)
-        wait_until(lambda: world.knows_its_runs() or run.ended(world))
         return [] if run.ended(world) else victims(world, run)
 
 
