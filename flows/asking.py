@@ -2,8 +2,8 @@
 
 Batches run in threads; their requests meet here, and share the seats at the server. The pool is
 started, or found, only when a batch first has something to ask; until the first answer comes,
-what it does is told. Leaving the block cancels what is in flight, here and in the pool, also the
-start of a pool. Knows nothing of Prefect.
+what it does is told; of another server, that it is waited for, whenever it is. Leaving the block
+cancels what is in flight, here and in the pool, also the start of a pool. Knows nothing of Prefect.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 from tasks.generate.ask import RunContext, ask
 from tasks.models.elsewhere import name_there
 from tasks.pool.client import PoolClient
+from tasks.pool.contact import Contact
 from tasks.pool.lifecycle import PoolAddress, PoolStatus, ensure_pool, pool_status, reconnector
 from tasks.records import Generation, Request
 from tasks.settings import Settings
@@ -34,13 +35,18 @@ class Asker:
 
     Args:
         at_once: requests with the server; of our pool, for each of its workers.
-        say: hears what is waited for until the first answer is there, and then "".
+        say: hears what is waited for, and then "".
+        contact: to another server than our pool.
     """
 
     def __init__(
-        self, settings: Settings, at_once: int, say: Callable[[str], None] = lambda text: None
+        self,
+        settings: Settings,
+        at_once: int,
+        say: Callable[[str], None] = lambda text: None,
+        contact: Contact | None = None,
     ) -> None:
-        self._settings, self._say = settings, say
+        self._settings, self._say, self._contact = settings, say, contact
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._connecting = threading.Lock()
@@ -94,11 +100,12 @@ class Asker:
             self._answered_by(generation.worker)
             on_done(generation)
 
+        client = self._connected()
         return self._run(
             ask(
                 requests,
-                self._connected(),
-                self._name_there(model),
+                client,
+                self._name_there(client, model),
                 record,
                 context=context,
                 seats=self._seats,
@@ -107,22 +114,26 @@ class Asker:
             )
         )
 
-    def _name_there(self, model: str) -> str:
-        """Return the model's name at the server: another one's may differ from the local file's."""
+    def _name_there(self, client: PoolClient, model: str) -> str:
+        """Return the model's name at the server: another one's may differ from the local file's.
+        It is known when that one is reached."""
         if not self._settings.pool_url:
             return model
         with self._connecting:
             if model not in self._names:
+                self._run(client.reach())
                 self._names[model] = name_there(self._settings, model)
             return self._names[model]
 
     def _connected(self) -> PoolClient:
         with self._connecting:
             if self._client is None:
-                self._say("starting the model server")
+                if not self._settings.pool_url:
+                    self._say("starting the model server")
                 address = ensure_pool(self._settings, self._go_on)
                 self._client = self._run(self._open(address))
-                asyncio.run_coroutine_threadsafe(self._tell(), self._loop)
+                tell = self._tell_of(self._contact) if self._contact else self._tell()
+                asyncio.run_coroutine_threadsafe(tell, self._loop)
             return self._client
 
     def _go_on(self) -> None:
@@ -137,6 +148,12 @@ class Asker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._answered.wait(), _LOOK_EVERY_S)
         self._say("")
+
+    async def _tell_of(self, contact: Contact) -> None:
+        """Say when another server is waited for."""
+        while True:
+            self._say(f"waiting for {contact.url}" if contact.is_lost else "")
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def _answered_by(self, worker: str) -> None:
         """Note who has answered; see that another worker of our pool has as much to do."""
@@ -156,7 +173,8 @@ class Asker:
 
     async def _open(self, address: PoolAddress) -> PoolClient:
         again = reconnector(self._settings, self._go_on)
-        return await PoolClient(address.url, address.api_key, reconnect=again).__aenter__()
+        client = PoolClient(address.url, address.api_key, reconnect=again, contact=self._contact)
+        return await client.__aenter__()
 
     async def _close(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -7,6 +7,7 @@ they run in `flows.rounds`, what the run's page shows in `flows.artifacts`.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,8 +38,11 @@ from tasks.generate.languages import language_code
 from tasks.generate.prompts import PromptLibrary
 from tasks.land import statistics
 from tasks.models.files import absolute_name
-from tasks.models.spec import ModelSpec, load_spec
+from tasks.models.spec import ModelSpec
 from tasks.naming import as_path
+from tasks.pool.contact import Contact
+from tasks.pool.fitting import load_spec_that_fits
+from tasks.pool.lifecycle import ensure_pool
 from tasks.pool.tuning import tuning_for
 from tasks.records import CaptionsMode, OcrMode, Request
 from tasks.settings import PROJECT_ROOT, Settings, settings
@@ -106,6 +110,7 @@ def make_documents(
                 return Completed(message=Taken([]).nothing)
             made = making(config)
             lecture = parameters.lecture(made)
+            contact = _contact(config, page) if made.needs_model else None
             spec = _model(parameters, config, page) if made.needs_model else None
             own = parameters.prompt_dir
             prompts = prompt_library(config, as_path(own, PROJECT_ROOT) if own else None)
@@ -116,7 +121,7 @@ def make_documents(
             # Of all batches together, and of one: as many again wait as are answered.
             at_once = 2 * tuning_for(config, spec.identity).n_seq_max if spec else 1
             password = parameters.password
-            with a_run(config.home), Asker(config, at_once, progress.doing) as asker:
+            with a_run(config.home), Asker(config, at_once, progress.doing, contact) as asker:
                 job = Job(
                     config,
                     spec,
@@ -149,14 +154,28 @@ def make_documents(
         return _state(outcomes, made.words, len(rounds.left) + taken.n_copied)
 
 
+def _contact(settings: Settings, page: RunPage) -> Contact | None:
+    """Look whether the other server is there that is to be asked; the page hears if it is not.
+
+    Raises:
+        InferenceError: it never can be.
+    """
+    if not settings.pool_url:
+        return None
+    own = copy_context()  # in another thread, it tells Prefect whose log a line belongs to
+    contact = Contact(ensure_pool(settings), lambda line: own.run(page.note, line))
+    contact.look()
+    return contact
+
+
 def _model(parameters: Parameters, settings: Settings, page: RunPage) -> ModelSpec:
     """Return the model, fetched if need be.
 
     Raises:
-        ModelError: it can't be had.
+        ModelError: it can't be had, or does not fit.
     """
     name = absolute_name(parameters.model or settings.model, PROJECT_ROOT)
-    spec = load_spec(name, settings, page.fetched)
+    spec = load_spec_that_fits(name, settings, page.fetched)
     page.note(spec.note)
     return spec
 

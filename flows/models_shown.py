@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,41 +16,73 @@ from flows.terminal import out
 from tasks.models.description import Description
 from tasks.models.files import ModelFiles
 from tasks.models.inventory import Listed
+from tasks.models.known_sizes import N_CTX
+from tasks.pool.room import Room
 
-_LANGUAGES = 3  # in a column
-_MOST = {"languages": 14, "licence": 14}  # characters, for 80 columns
-
-
-def print_models(named: Sequence[Listed], others: Sequence[Listed]) -> None:
-    """Print the models with names, and below them those that only lie here."""
-    _print(("name", "size", "context", "languages", "licence", "here"), map(_row, named))
-    if others:
-        rows = ((_called(each), size(each.n_bytes), each.place) for each in others)
-        _print(("also on this disk", "size", "where"), rows)
-    out.print("* the one to take of its size. To fetch one: lectern models pull NAME")
+# Characters of a line: in so many everything is shown, and in so many all columns are.
+_WIDE, _USUAL = 104, 80
+_LANGUAGES, _LANGUAGES_USUAL = 3, 2  # in a column
+_LICENCE_USUAL = 12  # characters
+_COLUMNS = ("name", "size", "memory", "context", "languages", "licence", "here")
+_NUMBERS, _SPARE = _COLUMNS[1:4], _COLUMNS[4:6]
 
 
-def _print(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for title in titles:
-        table.add_column(title, no_wrap=title != "where", max_width=_MOST.get(title))
-    for row in rows:
-        table.add_row(*map(escape, row))
+def print_models(named: Sequence[Listed], others: Sequence[Listed], room: Room) -> None:
+    """Print the models with names, and below them those that only lie here.
+
+    Args:
+        room: what a model may take here.
+    """
+    shown = [each for each in _COLUMNS if out.width >= _USUAL or each not in _SPARE]
+    table = _table(*shown)
+    for each in named:
+        too_large = bool(each.size and each.size.memory_1 > room.total)
+        row = _row(each, too_large=too_large)
+        table.add_row(*(escape(row[name]) for name in shown), style="dim" if too_large else None)
     out.print(table)
+    if others:
+        out.print()
+        table = _table("also on this disk", "size", "where")
+        for each in others:
+            table.add_row(*map(escape, (_called(each), size(each.n_bytes), each.place)))
+        out.print(table)
+    out.print()
+    out.print("\n".join(_legend(room)))
 
 
-def _row(model: Listed) -> tuple[str, ...]:
-    known = model.known
-    if known is None:
-        return (model.name, "", "", "", "", size(model.n_bytes))
-    return (
-        f"{model.name}{' *' if known.recommended else ''}",
-        known.size_class,
-        _tokens(known.n_ctx),
-        _languages(known.languages),
-        known.licence,
-        size(model.n_bytes) if model.is_here else "-",
-    )
+def _legend(room: Room) -> Iterator[str]:
+    gpus = f" ({size(room.gpus)} of it on GPUs)" if room.gpus else ""
+    yield "* the one to take of its size. To fetch one: lectern models pull NAME"
+    yield f"memory: with one sequence of {N_CTX:,} tokens. For others: lectern models fit NAME"
+    yield f"! more than the {size(room.total)}{gpus} that are free here"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for title in titles:
+        table.add_column(
+            title,
+            no_wrap=title != "where",
+            justify="right" if title in _NUMBERS else "left",
+            max_width=_LICENCE_USUAL if title == "licence" and out.width < _WIDE else None,
+        )
+    return table
+
+
+def _row(model: Listed, *, too_large: bool) -> dict[str, str]:
+    known, takes = model.known, model.size
+    assert known is not None  # it has its name from there
+    n_bytes = model.n_bytes or (takes.file if takes else 0)
+    n_languages = _LANGUAGES if out.width >= _WIDE else _LANGUAGES_USUAL
+    return {
+        "name": f"{model.name}{' *' if known.recommended else ''}",
+        "size": size(n_bytes) if n_bytes else "",
+        "memory": f"{size(takes.memory_1)}{'!' if too_large else ' '}" if takes else "",
+        "context": _tokens(known.n_ctx),
+        "languages": _languages(known.languages, n_languages),
+        "licence": known.licence,
+        "here": "yes" if model.is_here else "-",
+    }
 
 
 def _tokens(n: int) -> str:
@@ -60,13 +92,13 @@ def _tokens(n: int) -> str:
     return f"{n // 1024}K" if n % 1024 == 0 else f"{n / 1000:.4g}k"
 
 
-def _languages(languages: Sequence[str]) -> str:
-    """Return the first languages, and how many more: "en, zh +27"."""
+def _languages(languages: Sequence[str], n: int) -> str:
+    """Return the first n languages, and how many more: "en, zh +27"."""
     codes = [each for each in languages if " " not in each]
     counts = re.findall(r"\d+", " ".join(each for each in languages if " " in each))
-    more = max(0, len(codes) - _LANGUAGES) + sum(map(int, counts))
+    more = max(0, len(codes) - n) + sum(map(int, counts))
     unknown = not counts and len(codes) < len(languages)  # "and others"
-    return ", ".join(codes[:_LANGUAGES]) + (f" +{more}" if more else " +" if unknown else "")
+    return ", ".join(codes[:n]) + (f" +{more}" if more else " +" if unknown else "")
 
 
 def _called(model: Listed) -> str:
@@ -89,6 +121,7 @@ def as_dict(model: Listed) -> dict[str, Any]:
                                   "licence", "quantizations", "note"}
         )  # fmt: skip
         fields["source"] = known.source or known.file
+        fields["sizes"] = {name: each.model_dump() for name, each in model.sizes.items()}
     return fields
 
 

@@ -38,6 +38,10 @@ class ModelError(PipelineError):
     """A model can't be found, fetched, read or loaded."""
 
 
+class AdapterError(ModelError):
+    """A LoRA adapter is not there, is none, or is another model's."""
+
+
 class InferenceError(PipelineError):
     """The pool or another model server refused or failed a request."""
 

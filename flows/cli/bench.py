@@ -68,8 +68,8 @@ def _bench(model: str | None, seconds: float, quantizations: bool, as_json: bool
     from flows.progress import fetched_in_words
     from flows.terminal import err
     from tasks.models.files import absolute_name
-    from tasks.models.spec import load_spec
     from tasks.pool.bench import compare_quantizations, find_tuning, machine_alone
+    from tasks.pool.fitting import load_spec_that_fits
     from tasks.pool.tuning import default_tuning, worker_config
 
     config = settings()
@@ -79,7 +79,7 @@ def _bench(model: str | None, seconds: float, quantizations: bool, as_json: bool
         def say(text: str) -> None:
             status.update(escape(text))
 
-        spec = load_spec(name, config, lambda *read: say(fetched_in_words(*read)))
+        spec = load_spec_that_fits(name, config, lambda *read: say(fetched_in_words(*read)))
         with machine_alone(config) as log:
             found = find_tuning(config, spec, seconds, log, _Progress(seconds, say).hear)
             if not as_json:

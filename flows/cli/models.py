@@ -36,12 +36,14 @@ def list_models(as_json: Json = False) -> None:
 
     Those with names are in data/models/models.toml, where you can add your own. On this disk are
     looked through: that folder, the hub's cache, and Ollama's store. A * is the one to take of its
-    size.
+    size; the size is that of the file, and a ! marks what takes more memory than is free here.
+    --json has size and memory in bytes, also for other quantizations.
 
         lectern models list --json | jq -r 'select(.here) | .name'
     """
     from flows.models_shown import as_dict, print_models
     from tasks.models.inventory import models_here, named_models
+    from tasks.pool.room import room_here
 
     config = settings()
     named = named_models(config)
@@ -51,7 +53,8 @@ def list_models(as_json: Json = False) -> None:
         for each in (*named, *others):
             _print_json(**as_dict(each))
     else:
-        print_models(named, others)
+        print_models(named, others, room_here(config))
+        models_fit.tell_of_a_pool()
 
 
 @app.command()
@@ -60,7 +63,8 @@ def pull(name: Name) -> None:
 
     A broken download goes on where it stopped, and what came is compared with the hub's checksum.
     HF_ENDPOINT names another hub, HF_HOME the folder to fetch into; HF_TOKEN opens models whose
-    owner grants access by request.
+    owner grants access by request. Of a model that would not be loaded here it is said so, and it
+    is fetched all the same: it may be for another machine.
 
     Exit status: 0 it is here, 1 not, 130 stopped by Ctrl-C.
 
@@ -68,11 +72,24 @@ def pull(name: Name) -> None:
     """
     from flows.models_shown import lies
     from flows.terminal import Terminal
-    from tasks.models.files import resolve
+    from tasks.models.files import ModelFiles, resolve
+    from tasks.pool.fit import NoRoomError
+    from tasks.pool.fitting import refuse_what_is_too_large
+
+    config = settings()
+    terminal = Terminal()
+
+    def warn(header: ModelFiles) -> None:
+        try:
+            refuse_what_is_too_large(header, config)
+        except NoRoomError as error:
+            terminal.note(f"It would not be loaded here. {error}")
 
     try:
-        with Terminal() as terminal:
-            files = resolve(absolute_model(name) or name, settings(), terminal.fetched)
+        with terminal:
+            files = resolve(
+                absolute_model(name) or name, config, terminal.fetched, before_fetching=warn
+            )
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
         raise typer.Exit(130) from None

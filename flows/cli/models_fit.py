@@ -68,7 +68,7 @@ def fit(
         typer.echo(json.dumps(_as_dict(model, found), ensure_ascii=False))
     else:
         _show(model, found)
-        _tell_of_a_pool()
+        tell_of_a_pool()
     raise typer.Exit(0 if found.fits else 1)
 
 
@@ -105,7 +105,8 @@ def _show(model: str, found: Fit) -> None:
         out.print(escape(line))
 
 
-def _tell_of_a_pool() -> None:
+def tell_of_a_pool() -> None:
+    """Say what makes less free than there would be for another model."""
     from flows.terminal import out
     from tasks.pool.lifecycle import pool_status
 

@@ -1,7 +1,7 @@
 """LoRA adapters in a model's name: base.gguf+adapter.gguf@0.5.
 
-Owns how such a name is written and taken apart, and where an adapter's file is looked for. Does
-not look into the files but for their kind: llama.cpp tells whether an adapter suits a model.
+Owns how such a name is written and taken apart, and where an adapter's file is looked for. Does not
+look into the files but for their kind: tasks.models.suiting tells whether one suits a model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from math import isfinite
 from pathlib import Path
 
-from tasks.errors import ModelError
+from tasks.errors import AdapterError, ModelError
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel
 from tasks.models.split_files import gguf_files, is_file, kind_of
@@ -97,7 +97,8 @@ def adapters_of(
         asked: those of the name.
 
     Raises:
-        ModelError: one is not there, or can't be fetched.
+        AdapterError: one is not there, or is none.
+        ModelError: one can't be fetched.
     """
     base = Path.cwd() if asked else PROJECT_ROOT
     wanted = asked or default_adapters(entry, settings)
@@ -132,18 +133,18 @@ def _find(
     for place in (base, settings.models):
         if is_file(place / path):
             return _checked(Adapter((place / path).absolute(), adapter.scale), name)
-    raise ModelError(name, f"there is no adapter {adapter.file}", _instead(adapter, settings))
+    raise AdapterError(name, f"there is no adapter {adapter.file}", _instead(adapter, settings))
 
 
 def _checked(adapter: Adapter, name: str) -> Adapter:
     """Return it, unless its file says that it is something else.
 
     Raises:
-        ModelError: it does.
+        AdapterError: it does.
     """
     if (kind := kind_of(adapter.path)) not in ("", "adapter"):
         problem = f"{adapter.path.name} is no adapter, but a {kind}"
-        raise ModelError(name, problem, "Give an adapter in GGUF behind the +")
+        raise AdapterError(name, problem, "Give an adapter in GGUF behind the +")
     return adapter
 
 

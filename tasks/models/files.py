@@ -2,7 +2,7 @@
 
 Owns the forms a name can take (a path, hf:owner/repo:quantization, ollama:name:tag, a name from
 models.toml; each with adapters behind a +), and a file's identity. Looks into the files for no more
-than their kind.
+than their kind; whether adapters suit a model, and whether it is to be fetched, others tell.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.errors import ModelError
+from tasks.errors import ModelError, StorageError
 from tasks.models import hub_names, ollama
 from tasks.models.adapters import (
     AdaptedName,
@@ -25,6 +25,7 @@ from tasks.models.adapters import (
 from tasks.models.identity import content_hash, remembered_hash, stamp_of_paths
 from tasks.models.registry import KnownModel, read_known
 from tasks.models.split_files import is_file, kind_of, parts_of
+from tasks.models.suiting import refuse_unsuited
 from tasks.settings import Settings
 
 Progress = Callable[[str, int, int], None]
@@ -75,6 +76,7 @@ def resolve(
     progress: Progress | None = None,
     *,
     header_only: bool = False,
+    before_fetching: Callable[[ModelFiles], None] | None = None,
 ) -> ModelFiles:
     """Find a model's files, fetching them if they are on a hub and not yet here.
 
@@ -85,20 +87,31 @@ def resolve(
             and of the setting `pool_lora`.
         header_only: of a model on a hub that is not here, fetch the header alone (and the
             adapters).
+        before_fetching: called with the header of a model that is to be fetched, and the adapters;
+            what it raises keeps the model from being fetched. Where the hub gives no header alone,
+            it is not called.
 
     Raises:
-        ModelError: there is no such model, or it can't be fetched.
+        ModelError: there is no such model, it can't be fetched, or an adapter is another model's.
     """
     taken, entry, origin = _meant(name, settings)
-    try:
-        found = _found(origin, name, settings, progress, header_only)
+
+    def together(found: ModelFiles) -> ModelFiles:
         _refuse_additions(found)
-        adapters = adapters_of(name, taken.adapters, entry, settings, progress)
+        named = adapters_of(name, taken.adapters, entry, settings, progress)
+        files = replace(found, known=entry, adapters=(*found.adapters, *named))
+        refuse_unsuited(files.parts, [adapter.path for adapter in files.adapters])
+        return files
+
+    try:
+        if before_fetching and not header_only and _is_away(origin):
+            header = _header_alone(origin, name, settings, progress)
+            if header is not None:
+                before_fetching(together(header))
+        return together(_found(origin, name, settings, progress, header_only))
     except OSError as error:  # a folder without permission, a name that is too long
         problem = f"it can't be read ({error.strerror})"
         raise ModelError(name, problem, "Check the path and its permissions") from error
-    return ModelFiles(name, found.parts, entry, (*found.adapters, *adapters),
-                      found.header_only, found.identity)  # fmt: skip
 
 
 def to_fetch(name: str, settings: Settings) -> list[str]:
@@ -109,12 +122,7 @@ def to_fetch(name: str, settings: Settings) -> list[str]:
     """
     taken, entry, origin = _meant(name, settings)
     adapters = taken.adapters or default_adapters(entry, settings)
-    remote = [each for each in (origin, *(a.file for a in adapters)) if each.startswith("hf:")]
-    if not remote:
-        return []
-    from tasks.models.hub import cached  # its library takes a second to import
-
-    return [each for each in remote if not cached(each)]
+    return [each for each in (origin, *(a.file for a in adapters)) if _is_away(each)]
 
 
 def origin_of(
@@ -220,6 +228,19 @@ def _found(
     raise no_such_model(name, origin, settings)
 
 
+def _is_away(origin: str) -> bool:
+    """Tell whether what a name means is on a hub, and not in its cache.
+
+    Raises:
+        ModelError: it is no name.
+    """
+    if not origin.startswith("hf:"):
+        return False
+    from tasks.models.hub import cached  # its library takes a second to import
+
+    return not cached(origin)
+
+
 def _refuse_additions(files: ModelFiles) -> None:
     """Complain about a file that says that it only adds to a model.
 
@@ -246,6 +267,18 @@ def _on_hub(
         header = fetch_header(origin, settings, progress)
         return ModelFiles(name, header.parts, header_only=True, identity=header.identity)
     return ModelFiles(name, parts_of(hub.fetch(origin, progress), name))
+
+
+def _header_alone(
+    origin: str, name: str, settings: Settings, progress: Progress | None
+) -> ModelFiles | None:
+    """Return what is on a hub by its header; None where that can't be had, though the whole may."""
+    from tasks.models.remote_header import HeaderError
+
+    try:
+        return _on_hub(origin, name, settings, progress, header_only=True)
+    except (HeaderError, StorageError):
+        return None
 
 
 def _absolute_base(name: str, base: Path) -> str:

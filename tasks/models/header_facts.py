@@ -67,17 +67,12 @@ def read_facts(path: Path, model: str) -> HeaderFacts:
 def _read(path: Path) -> HeaderFacts:
     import llama_cpp as llama
 
-    from tasks.models.header_values import frequencies_of, header_value
+    from tasks.models.header_values import frequencies_of, header_value, open_header
     from tasks.models.llama_log import LlamaLog
 
-    llama.llama_backend_init()
-    params = llama.llama_model_default_params()
-    params.no_alloc, params.n_gpu_layers = True, 0
-    params.load_mode = llama.LLAMA_LOAD_MODE_NONE
-    with LlamaLog(echo=False).heard() as heard:
-        model = llama.llama_model_load_from_file(str(path).encode(), params)
+    model, cause = open_header(path, LlamaLog(echo=False))
     if not model:
-        sys.exit(heard.cause or "it does not say why")
+        sys.exit(cause)
     return HeaderFacts(
         name=header_value(model, "general.name"),
         n_params=llama.llama_model_n_params(model),
@@ -90,13 +85,15 @@ def _read(path: Path) -> HeaderFacts:
     )
 
 
-def _limit(path: Path) -> None:
+def limit(model: Path, *whole: Path) -> None:
+    """Bound this process: it is to read a model's header, and some files as a whole."""
+    room = _ROOM + min(_ROOM, 4 * model.stat().st_size)
     lower(resource.RLIMIT_CORE, 0)
-    lower(resource.RLIMIT_DATA, _ROOM + min(_ROOM, 4 * path.stat().st_size))
+    lower(resource.RLIMIT_DATA, room + 2 * sum(path.stat().st_size for path in whole))
     lower(resource.RLIMIT_CPU, _CPU_SECONDS)
 
 
 if __name__ == "__main__":
     file = Path(sys.argv[1])
-    _limit(file)
+    limit(file)
     print(json.dumps(asdict(_read(file))))

@@ -1,13 +1,15 @@
-"""A model's header, read through llama.cpp once it has opened the file."""
+"""A model's header, read through llama.cpp: opening a file without its weights, and its values."""
 
 from __future__ import annotations
 
 import ctypes
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import llama_cpp as llama
 
+from tasks.models.llama_log import LlamaLog
 from tasks.models.rope import Rope
 
 # llama.h, enum llama_ftype, in users' names.
@@ -17,6 +19,17 @@ FILE_TYPES |= dict(enumerate(("Q5_K_S", "Q5_K_M", "Q6_K", "IQ2_XXS", "IQ2_XS", "
 FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ3_M"), start=22))
 FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
 FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
+
+
+def open_header(path: Path, log: LlamaLog) -> tuple[Any, str]:
+    """Return a file's model without its weights; nothing, and why, where it can't be loaded."""
+    llama.llama_backend_init()
+    params = llama.llama_model_default_params()
+    params.no_alloc, params.n_gpu_layers = True, 0
+    params.load_mode = llama.LLAMA_LOAD_MODE_NONE
+    with log.heard() as heard:
+        model = llama.llama_model_load_from_file(str(path).encode(), params)
+    return model, "" if model else heard.cause or "it does not say why"
 
 
 def header_value(model: Any, key: str) -> str:

@@ -38,8 +38,11 @@ _FOUND = 20  # repositories of a search, of which the nearest are shown
 
 
 @contextmanager
-def explaining(name: str, repo: str) -> Iterator[None]:
+def explaining(name: str, repo: str, kind: type[ModelError] = ModelError) -> Iterator[None]:
     """Turn what fails at the hub into one line, with the nearest right names.
+
+    Args:
+        kind: of the error.
 
     Raises:
         ModelError: something failed.
@@ -49,12 +52,12 @@ def explaining(name: str, repo: str) -> Iterator[None]:
     except FAILURES as error:
         told = explained(name, repo, error)
         if isinstance(error, GatedRepoError):
-            raise told from error
-        if isinstance(error, RepositoryNotFoundError | HFValidationError):
+            remedy = told.remedy
+        elif isinstance(error, RepositoryNotFoundError | HFValidationError):
             remedy = _instead(repositories_like(repo)) or told.remedy
         else:
             remedy = told.remedy + _here(name)
-        raise ModelError(name, told.problem, remedy) from error
+        raise kind(name, told.problem, remedy) from error
 
 
 def explained(name: str, repo: str, error: Exception) -> ModelError:

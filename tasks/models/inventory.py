@@ -1,7 +1,7 @@
 """The models that there are to choose from: those with names, and those that lie on this disk.
 
-Owns where to look: models.toml, its folder, the hub's cache, Ollama's store; and the line about a
-name that is none of these.
+Owns where to look: models.toml and sizes.toml, their folder, the hub's cache, Ollama's store; and
+the line about a name that is none of these.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from tasks.errors import ModelError
 from tasks.models import ollama
+from tasks.models.known_sizes import Size, Sizes, read_sizes
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel, read_known
 from tasks.models.split_files import gguf_files, kind_of, parts_of
@@ -34,6 +35,7 @@ class Listed:
         name: what --model takes.
         paths: its files, in order; none where it is not here.
         is_adapter: it is an addition to a model, to be put behind its name with a +.
+        sizes: what it takes, by quantization; none where nobody has computed it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Listed:
     paths: tuple[Path, ...] = ()
     known: KnownModel | None = None
     is_adapter: bool = False
+    sizes: Sizes = field(default_factory=dict)
 
     @property
     def is_here(self) -> bool:
@@ -51,16 +54,31 @@ class Listed:
         """On this disk."""
         return sum(path.stat().st_size for path in self.paths)
 
+    @property
+    def size(self) -> Size | None:
+        """What it takes in the quantization that its name stands for; None: not known."""
+        source = self.known.source if self.known else ""
+        return self.sizes.get(source.rpartition(":")[2].upper())
+
 
 def named_models(settings: Settings) -> list[Listed]:
     """Return the models of models.toml, in its order.
 
     Raises:
-        ModelError: it is malformed.
+        ModelError: it or sizes.toml is malformed.
     """
     known = read_known(settings.models / "models.toml")
+    sizes = read_sizes(settings.models / "sizes.toml")
     return [
-        Listed(name, "models.toml", _here(model, settings), model) for name, model in known.items()
+        Listed(
+            name,
+            "models.toml",
+            _here(model, settings),
+            model,
+            # They are of shapes: an entry without one is another model that took the name.
+            sizes=sizes.get(name, {}) if model.shape else {},
+        )
+        for name, model in known.items()
     ]
 
 

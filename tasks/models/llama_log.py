@@ -17,7 +17,7 @@ import llama_cpp
 
 _WARN, _ERROR, _CONTINUED = 3, 4, 5  # ggml_log_level
 _LONGEST = 300  # of a cause: names in a hostile header may be megabytes
-_WHERE = re.compile(r"^\w+: (?:error loading model: )?")
+_WHERE = re.compile(r"^\w+: (?:error loading model: |failed to apply lora adapter: )?")
 
 
 @dataclass(eq=False)

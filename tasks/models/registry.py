@@ -1,6 +1,6 @@
 """The models that have names: models.toml.
 
-Owns the file's form. Looks for no model's files (tasks.models.files).
+Owns the file's form, and reading such files. Looks for no model's files (tasks.models.files).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from datetime import date
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import (
     BaseModel,
@@ -143,7 +144,8 @@ class KnownModel(BaseModel):
         return self
 
 
-_Known = TypeAdapter(dict[str, KnownModel])
+Table = TypeVar("Table")
+_FORM = TypeAdapter(dict[str, KnownModel])
 
 
 def read_known(path: Path) -> dict[str, KnownModel]:
@@ -152,9 +154,18 @@ def read_known(path: Path) -> dict[str, KnownModel]:
     Raises:
         ModelError: it is malformed, or can't be read.
     """
+    return read_tables(path, _FORM)
+
+
+def read_tables(path: Path, form: TypeAdapter[dict[str, Table]]) -> dict[str, Table]:
+    """Read a file of TOML that has a table a model; a missing file has none.
+
+    Raises:
+        ModelError: it is malformed, or can't be read.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # as Windows' editor saves it
-        return _Known.validate_python(tables)
+        return form.validate_python(tables)
     except FileNotFoundError:
         return {}
     except tomllib.TOMLDecodeError as error:

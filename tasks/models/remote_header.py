@@ -38,6 +38,10 @@ _FIRST_BYTES, _OTHER_BYTES = 4 * MIB, MIB // 4
 _MOST_BYTES = 512 * MIB
 
 
+class HeaderError(ModelError):
+    """The hub has the model, and does not give its header alone."""
+
+
 @dataclass(frozen=True)
 class RemoteHeader:
     """A model of which the header is here.
@@ -72,7 +76,8 @@ def fetch_header(name: str, settings: Settings, progress: Progress | None = None
     """Return the header of hf:owner/repo:quantization, fetched before or now.
 
     Raises:
-        ModelError: no such model, no connection, no permission, no room; or it is no GGUF.
+        HeaderError: there is such a model, but its header can't be fetched.
+        ModelError: no such model, no connection, no permission; or it is no GGUF.
     """
     folder = make_folder(settings.home / "cache" / "headers")
     memory = folder / f"{sha256(name.encode()).hexdigest()}.json"
@@ -80,7 +85,7 @@ def fetch_header(name: str, settings: Settings, progress: Progress | None = None
         if (found := _remembered(memory)) is not None:
             return found
         repo, files = files_meant(name)
-        with hub_search.explaining(name, repo):
+        with hub_search.explaining(name, repo, HeaderError):
             remote = [_remote_file(repo, file) for file in files]
             header = _fetch(remote, folder, name, progress)
         write_private(memory, _encoded(header))

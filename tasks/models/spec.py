@@ -7,7 +7,7 @@ process. No weights are loaded here; that is the worker's business.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,7 +109,12 @@ _lock = threading.Lock()
 _specs: dict[tuple[object, ...], ModelSpec] = {}
 
 
-def load_spec(name: str, settings: Settings, progress: Progress | None = None) -> ModelSpec:
+def load_spec(
+    name: str,
+    settings: Settings,
+    progress: Progress | None = None,
+    before_fetching: Callable[[ModelFiles], None] | None = None,
+) -> ModelSpec:
     """Return a model's spec; fetch the model first if its name says hf:. Where another server has
     the model, its header is enough.
 
@@ -118,12 +123,15 @@ def load_spec(name: str, settings: Settings, progress: Progress | None = None) -
     Args:
         progress: called as progress(label, done_bytes, total_bytes) while bytes are fetched
             or read; a total of 0: it takes a while, and nobody knows how long.
+        before_fetching: as resolve() has it.
 
     Raises:
         ModelError: there is no such model, or it can't be fetched, read or used for chat.
     """
     elsewhere = bool(settings.pool_url)  # then nobody here needs the weights
-    files = resolve(name, settings, progress, header_only=elsewhere)
+    files = resolve(
+        name, settings, progress, header_only=elsewhere, before_fetching=before_fetching
+    )
     stamp = str(stamp_of(files))
     identity = identify(files, settings.home, progress)
     use, lora = use_of(files.known, settings), identify_adapters(files, settings.home)

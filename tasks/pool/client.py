@@ -30,6 +30,7 @@ from tasks.pool.client_answer import (
     read_refusal,
 )
 from tasks.pool.client_stream import CutOffError, gather
+from tasks.pool.contact import PATIENCE_S, Contact, why
 from tasks.pool.dialect import Dialect, spared
 from tasks.pool.lifecycle import PoolAddress
 from tasks.pool.types import ChatAnswer, Timings
@@ -57,6 +58,7 @@ class PoolClient:
             watches its worker itself.
         answer_s: another server's answer may take this long, waiting in its queue included;
             then it is asked once more.
+        contact: hears whether another server answers.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class PoolClient:
         url: str,
         api_key: str | None,
         *,
-        patience_s: float = 60,
+        patience_s: float = PATIENCE_S,
         reconnect: Callable[[], PoolAddress] | None = None,
         answer_s: float = _FOREIGN_ANSWER_S,
+        contact: Contact | None = None,
     ) -> None:
         self._address = PoolAddress(url, api_key)
         self._patience_s = patience_s
+        self._contact = contact
         self._reconnect = reconnect
         self._reconnecting = asyncio.Lock()
         self._is_ours = reconnect is not None
@@ -90,6 +94,27 @@ class PoolClient:
         trace: TracebackType | None,
     ) -> None:
         await self._http.aclose()
+
+    async def reach(self) -> None:
+        """Wait until the server answers, whatever it says.
+
+        Raises:
+            InferenceError: patience has ended.
+        """
+        attempt, silent_since = 0, time.monotonic()
+        url, headers = base_of(self._address.url), authorization(self._address.api_key)
+        while True:
+            attempt += 1
+            try:
+                await self._http.get(f"{url}/models", headers=headers, timeout=_CONNECT_S)
+            except httpx.ReadTimeout:
+                return  # it is there, and busy
+            except httpx.TransportError as error:
+                self._not_reached(error, silent_since)
+            else:
+                self._answered()
+                return
+            await asyncio.sleep(_pause(attempt))
 
     async def chat(
         self,
@@ -176,8 +201,11 @@ class PoolClient:
             pause_s = _pause(attempt)
             address = self._address
             try:
-                return await self._send(address, model, body, headers)
+                answer = await self._send(address, model, body, headers)
+                self._answered()
+                return answer
             except RefusalError as error:
+                self._answered()
                 if error.refusal.status not in _BUSY_STATUS:
                     raise
                 silent_since = None
@@ -195,8 +223,7 @@ class PoolClient:
                     raise RefusedError(model, f"its answer broke off {cut_off} times") from error
             except httpx.TransportError as error:
                 silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > self._patience_s:
-                    raise self._failed(f"can't be reached ({type(error).__name__})") from error
+                self._not_reached(error, silent_since)
                 await self._find_again(address)
             await asyncio.sleep(pause_s)
 
@@ -243,6 +270,22 @@ class PoolClient:
         async with self._reconnecting:
             if self._address == failed:
                 self._address = await asyncio.to_thread(self._reconnect)
+
+    def _answered(self) -> None:
+        if self._contact:
+            self._contact.answered()
+
+    def _not_reached(self, error: httpx.TransportError, silent_since: float) -> None:
+        """Hear that a request did not come through.
+
+        Raises:
+            InferenceError: patience has ended.
+        """
+        if self._contact:
+            self._contact.failed(error)
+        if time.monotonic() - silent_since > self._patience_s:
+            problem = f"can't be reached for {self._patience_s:.0f} s ({why(error)})"
+            raise self._failed(problem) from error
 
     def _failed(self, problem: str) -> InferenceError:
         remedy = "See whether the model server runs, and its log"

@@ -29,6 +29,10 @@ _BUFFER = re.compile(r"^\w+: .*(?:compute|output|RS) buffer size = +([\d.]+) MiB
 _QUANTIZED = re.compile(r"^\w+: quant size += +([\d.]+) MiB")
 
 
+class NoRoomError(ModelError):
+    """A model does not fit into this machine."""
+
+
 @dataclass(frozen=True)
 class Need:
     """Bytes that a loaded model takes.
@@ -117,11 +121,14 @@ def _sum(pattern: re.Pattern[str], lines: Iterable[str]) -> int:
     return int(sum(float(match[1]) for match in found if match) * MIB)
 
 
-def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> None:
+def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig, held: int = 0) -> None:
     """Compare with what is free.
 
+    Args:
+        held: bytes of RAM that other workers give up before.
+
     Raises:
-        ModelError: it does not fit; the remedy is the smallest change after which it does.
+        NoRoomError: it does not fit; the remedy is the smallest change after which it does.
     """
     for part in need.gpus:
         if part.total > part.gpu.free:
@@ -129,8 +136,8 @@ def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> No
                 f"Set LECTERN_POOL_N_GPU_LAYERS={need.most}, or leave it out: then as many layers "
                 "go there as fit"
             )
-            raise ModelError(model, _too_much(part), f"{fewer}; {_MORE}")
-    free = free_memory()
+            raise NoRoomError(model, _too_much(part), f"{fewer}; {_MORE}")
+    free = free_memory(held)
     if need.total <= free:
         return
     problem = (
@@ -138,7 +145,7 @@ def refuse_what_does_not_fit(model: str, need: Need, config: WorkerConfig) -> No
         f"{_gib(need.cache)} for {config.n_seq_max} sequences of {config.n_ctx:,} tokens, "
         f"{_gib(need.compute)} to compute), and {_gib(free)} are free"
     )
-    raise ModelError(model, problem, f"{remedy(need, config, free)}; {_MORE}")
+    raise NoRoomError(model, problem, f"{remedy(need, config, free)}; {_MORE}")
 
 
 def _too_much(part: Part) -> str:
@@ -164,9 +171,9 @@ def remedy(need: Need, config: WorkerConfig, free: int) -> str:
     )
 
 
-def sequences_that_fit(need: Need, config: WorkerConfig) -> int:
+def sequences_that_fit(need: Need, config: WorkerConfig, held: int = 0) -> int:
     """Return how many of a config's sequences fit, beside buffers as large as for all of them."""
-    free = free_memory()
+    free = free_memory(held)
     return config.n_seq_max if need.total <= free else max(0, _sequences(need, config, free))
 
 
@@ -175,11 +182,15 @@ def _sequences(need: Need, config: WorkerConfig, free: int) -> int:
     return room * config.n_seq_max // need.cache if need.cache else 0
 
 
-def free_memory() -> int:
-    """Return the bytes that this process may still take: of the machine, its group, its limit."""
-    free = psutil.virtual_memory().available
+def free_memory(held: int = 0) -> int:
+    """Return the bytes that this process may still take: of the machine, its group, its limit.
+
+    Args:
+        held: bytes that other processes of its group give up before.
+    """
+    free = psutil.virtual_memory().available + held
     if sys.platform == "linux":
-        free = min(free, _left_in_limit(), *(group.left for group in memory_groups()))
+        free = min(free, _left_in_limit(), *(group.left + held for group in memory_groups()))
     return max(0, free)
 
 

@@ -18,12 +18,16 @@ class Order:
         quantization: to count as if it were so quantized; "": as it is.
         others: quantizations to tell of beside that.
         unseen: bytes of a worker that stands for what the file does not have: its vocabulary.
+        only_refusal: whether it would be loaded, and nothing else.
+        held: bytes of RAM that other workers give up before.
     """
 
     config: dict[str, Any]
     quantization: str
     others: list[str]
     unseen: int = 0
+    only_refusal: bool = False
+    held: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """The child process that tells what a model takes here. `python -m tasks.pool.fit_child`
 
-Reads one JSON line, an Order; writes one: the fields of a Fit, or a `problem`. All numbers are
-llama.cpp's own, of loads and quantizations that allocate nothing. It is a program of its own, with
-limits, because the file may be hostile, and because what it has in memory itself is what a worker
-has.
+Reads one JSON line, an Order; writes one: the fields of a Fit, or a `problem`; or where no more is
+asked, the `refusal` of a worker, which is null if it would load it. All numbers are llama.cpp's
+own, of loads and quantizations that allocate nothing. It is a program of its own, with limits,
+because the file may be hostile, and because what it has in memory itself is what a worker has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import llama_cpp as llama
 import psutil
@@ -27,9 +28,9 @@ from tasks.models.limits import lower
 from tasks.models.stdout import claim_stdout
 from tasks.pool.cgroups import memory_groups
 from tasks.pool.devices import gpus, gpus_for, how_it_runs
-from tasks.pool.fit import Need, free_memory
+from tasks.pool.fit import Need, NoRoomError, free_memory
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
-from tasks.pool.loading import Needs, needs
+from tasks.pool.loading import Needs, needs, refuse_too_large
 from tasks.pool.protocol import WorkerConfig
 
 _CPU_SECONDS = 120
@@ -43,8 +44,12 @@ def main() -> None:
     order = Order(**json.loads(sys.stdin.readline()))
     config = WorkerConfig(**order.config)
     _limit(Path(config.model_path))
+    answer: dict[str, Any]
     try:
-        answer = asdict(_fit(config, order))
+        if order.only_refusal:
+            answer = {"refusal": _refusal(config, order.held)}
+        else:
+            answer = asdict(_fit(config, order))
     except ModelError as error:
         answer = {"problem": error.problem, "remedy": error.remedy}
     except MemoryError:
@@ -61,6 +66,15 @@ def _limit(path: Path) -> None:
     if not gpus():
         with suppress(OSError):  # llama.cpp will say what is wrong with it
             lower(resource.RLIMIT_DATA, (1 << 30) + 4 * min(path.stat().st_size, 1 << 29))
+
+
+def _refusal(config: WorkerConfig, held: int) -> tuple[str, str, str] | None:
+    """Return the subject, the problem and the remedy of what a worker would say."""
+    try:
+        refuse_too_large(config, held)
+    except NoRoomError as error:
+        return error.subject, error.problem, error.remedy
+    return None
 
 
 def _fit(config: WorkerConfig, order: Order) -> Fit:

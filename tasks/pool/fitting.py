@@ -2,31 +2,41 @@
 
 Owns asking the child process that knows (tasks.pool.fit_child), and what it is asked of a model by
 name: one that lies here, one of which the header is fetched, or one of which only the shape is
-known. Shows nothing.
+known; and keeping what would not be loaded from being fetched. Shows nothing.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from tasks.errors import ModelError
+import psutil
+
+from tasks.errors import AdapterError, ModelError
 from tasks.models.files import ModelFiles, Progress, origin_of, remembered_identity, resolve
 from tasks.models.nearest import listed, nearest
 from tasks.models.registry import KnownModel, read_known
+from tasks.models.spec import ModelSpec, load_spec
 from tasks.models.use import use_of
+from tasks.pool.fit import NoRoomError
 from tasks.pool.fit_answer import Fit, GpuFit, Order, QuantizedFit
+from tasks.pool.lifecycle import pool_status
 from tasks.pool.protocol import WorkerConfig
 from tasks.pool.tuning import default_tuning, tuning_for
 from tasks.pool.worker_process import worker_environment
 from tasks.settings import Settings
+
+log = logging.getLogger(__name__)
 
 OTHERS = ("Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")  # quantizations to tell of
 _COMMAND = (sys.executable, "-m", "tasks.pool.fit_child")
@@ -81,7 +91,61 @@ def fit_of(config: WorkerConfig, model: str, quantization: str = "", unseen: int
         ModelError: the file can't be read, or llama.cpp knows no such quantization.
     """
     asked = asdict(replace(config, adapts=False))
-    order = Order(asked, quantization.upper(), list(OTHERS), unseen)
+    answer = _ask(Order(asked, quantization.upper(), list(OTHERS), unseen), model)
+    gpus = [GpuFit(**each) for each in answer.pop("gpus")]
+    others = [QuantizedFit(**each) for each in answer.pop("quantizations")]
+    return Fit(gpus=gpus, quantizations=others, **answer)
+
+
+def load_spec_that_fits(
+    name: str, settings: Settings, progress: Progress | None = None
+) -> ModelSpec:
+    """Return the spec of a model that is to be loaded here: what does not fit is not fetched.
+
+    Raises:
+        NoRoomError: it is on a hub, and does not fit.
+        ModelError: as load_spec() does.
+    """
+    return load_spec(name, settings, progress, partial(refuse_what_is_too_large, settings=settings))
+
+
+def refuse_what_is_too_large(files: ModelFiles, settings: Settings) -> None:
+    """Complain about a model as a worker would that is to load it; what the pool holds now counts
+    as free. What can't be told is let through.
+
+    Raises:
+        NoRoomError: it does not fit.
+    """
+    if settings.pool_url:
+        return
+    order = Order(asdict(config_for(files, settings)), "", [], only_refusal=True,
+                  held=held_by_pool(settings))  # fmt: skip
+    try:
+        refusal = _ask(order, files.name)["refusal"]
+    except ModelError as error:
+        log.info("whether it fits is told when it is loaded: %s", error)
+        return
+    if refusal:
+        raise NoRoomError(*refusal)
+
+
+def held_by_pool(settings: Settings) -> int:
+    """Return the bytes that the pool's workers have for themselves, and give up for another
+    model."""
+    status, held = pool_status(settings), 0
+    for pid in status.workers if status else ():
+        with suppress(psutil.Error):
+            memory = psutil.Process(pid).memory_info()
+            held += memory.rss - getattr(memory, "shared", 0)
+    return held
+
+
+def _ask(order: Order, model: str) -> dict[str, Any]:
+    """Return what the child answers.
+
+    Raises:
+        ModelError: it says a problem, or nothing.
+    """
     try:
         done = subprocess.run(
             _COMMAND, input=json.dumps(asdict(order)).encode() + b"\n", capture_output=True,
@@ -92,12 +156,10 @@ def fit_of(config: WorkerConfig, model: str, quantization: str = "", unseen: int
         raise ModelError(model, problem, _ANOTHER) from None
     if not done.stdout.endswith(b"\n"):
         raise ModelError(model, _how_it_ended(done), _ANOTHER)
-    answer = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
     if "problem" in answer:
         raise ModelError(model, answer["problem"], answer.get("remedy") or _ANOTHER)
-    gpus = [GpuFit(**each) for each in answer.pop("gpus")]
-    others = [QuantizedFit(**each) for each in answer.pop("quantizations")]
-    return Fit(gpus=gpus, quantizations=others, **answer)
+    return answer
 
 
 def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -124,6 +186,8 @@ def _header_of(
     """
     try:
         files = resolve(name, settings, progress, header_only=True)
+    except AdapterError:
+        raise
     except ModelError:
         known, origin = origin_of(name, read_known(settings.models / "models.toml"), settings)
         if known is None or known.shape is None:
@@ -161,6 +225,7 @@ def config_for(files: ModelFiles, settings: Settings) -> WorkerConfig:
         model_path=str(files.parts[0]),
         n_ctx=settings.pool_n_ctx,
         n_gpu_layers=settings.pool_n_gpu_layers,
+        adapts=not settings.pool_n_seq_max,
         lora=[(str(each.path), each.scale, "") for each in files.adapters],
         rope_scaling=use.rope_scaling,
         rope_factor=use.rope_factor,

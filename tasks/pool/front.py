@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tasks.errors import ModelError
-from tasks.models.spec import ModelSpec, load_spec
+from tasks.models.spec import ModelSpec
 from tasks.pool.answer_text import ReasoningFilter, strip_reasoning
 from tasks.pool.api import (
     ApiError,
@@ -34,6 +34,8 @@ from tasks.pool.api import (
     timings,
     with_details,
 )
+from tasks.pool.fit import NoRoomError
+from tasks.pool.fitting import load_spec_that_fits
 from tasks.pool.lifecycle import prove
 from tasks.pool.metrics import Metrics
 from tasks.pool.protocol import Done, EngineRequest, Refused
@@ -54,7 +56,7 @@ _SPEC_FRESH_S = 5.0  # then load_spec looks again what the name stands for
 
 
 class SpecLoader(Protocol):
-    """load_spec, or a test's stand-in."""
+    """load_spec_that_fits, or a test's stand-in."""
 
     def __call__(
         self, name: str, settings: Settings, progress: Callable[[str, int, int], None] | None
@@ -109,6 +111,8 @@ class Specs:
 
         try:
             return self._load(name, self._config, progress)
+        except NoRoomError as error:
+            raise ApiError.of(_STATUS["model_load_failed"], "model_load_failed", error) from error
         except ModelError as error:
             raise ApiError.of(404, "model_error", error) from error
         finally:
@@ -130,7 +134,11 @@ class Front:
     """The routes' handlers."""
 
     def __init__(
-        self, config: Settings, key: str, supervisor: Supervisor, load: SpecLoader = load_spec
+        self,
+        config: Settings,
+        key: str,
+        supervisor: Supervisor,
+        load: SpecLoader = load_spec_that_fits,
     ) -> None:
         self._config = config
         self._key = key

@@ -149,7 +149,27 @@ def load_model(config: WorkerConfig, progress: Callable[[float], None] = lambda 
     return model
 
 
-def _adapted(config: WorkerConfig, need_of: Needs) -> tuple[WorkerConfig, Need]:
+def refuse_too_large(config: WorkerConfig, held: int) -> None:
+    """Do what load_model() does before it loads anything.
+
+    Args:
+        held: bytes of RAM that other workers give up before. What they give up on GPUs is not
+            known: there nothing is refused then.
+
+    Raises:
+        NoRoomError: it would not be loaded.
+        ModelError: that can't be told.
+    """
+    if held and on_gpu(config):
+        return
+    llama.llama_backend_init()
+    with needs(config) as need_of:
+        longest = replace(config, n_ctx=need_of.model.n_ctx(config))
+        config, need = _adapted(longest, need_of, held)
+    refuse_what_does_not_fit(Path(config.model_path).name, need, config, held)
+
+
+def _adapted(config: WorkerConfig, need_of: Needs, held: int = 0) -> tuple[WorkerConfig, Need]:
     """Lower the sequences, if they may be, until all layers fit onto GPUs; or else until what is
     not there fits into RAM."""
     need = need_of(config)
@@ -160,7 +180,7 @@ def _adapted(config: WorkerConfig, need_of: Needs) -> tuple[WorkerConfig, Need]:
         fewer = replace(fewer, n_seq_max=fewer.n_seq_max // 2)
         if (smaller := need_of(fewer)).offload and not smaller.offload.left:
             return fewer, smaller
-    if (fit := sequences_that_fit(need, config)) < config.n_seq_max:
+    if (fit := sequences_that_fit(need, config, held)) < config.n_seq_max:
         config = replace(config, n_seq_max=max(1, fit))
         need = need_of(config)
     return config, need

@@ -1,6 +1,6 @@
 """LoRA adapters over a loaded model, by llama.cpp.
 
-Owns loading them and putting them on a context. What a request calls them is tasks.models.adapters'
+Owns putting them on a context. What a request calls them is tasks.models.adapters'
 business.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 
 import llama_cpp as llama
 
-from tasks.errors import ModelError
 from tasks.models.llama_log import LlamaLog
+from tasks.models.lora import load_adapter
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,10 @@ def load_adapters(
     Raises:
         ModelError: one can't be loaded, or is another model's.
     """
-    return tuple(_load(model, str(path), float(scale), log) for path, scale, *_ in lora)
-
-
-def _load(model: Any, path: str, scale: float, log: LlamaLog) -> LoadedAdapter:
-    with log.heard() as heard:
-        handle = llama.llama_adapter_lora_init(model, path.encode())
-    if not handle:
-        raise ModelError(
-            Path(path).name,
-            f"llama.cpp can't load this adapter ({heard.cause or 'it does not say why'})",
-            "Give a LoRA adapter in GGUF that was made for this very model",
-        )
-    return LoadedAdapter(handle, scale)
+    return tuple(
+        LoadedAdapter(load_adapter(model, Path(str(path)), log), float(scale))
+        for path, scale, *_ in lora
+    )
 
 
 def put_on(ctx: Any, adapters: Sequence[LoadedAdapter]) -> None:

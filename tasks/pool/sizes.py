@@ -1,23 +1,16 @@
-"""What the models with names take, in files and in memory: sizes.toml.
-
-Owns that file's form, and computing it: llama.cpp tells what each shape in models.toml takes.
-"""
+"""Compute sizes.toml: llama.cpp tells what each shape in models.toml takes."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
-
+from tasks.models.known_sizes import N_CTX, QUANTIZATIONS, Size
 from tasks.models.registry import KnownModel, ModelShape
 from tasks.pool.protocol import WorkerConfig
 
-QUANTIZATIONS = ("Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0")
-N_CTX = 4096
 _HEAD = f"""\
 # What the models of models.toml take, in bytes: computed from their shapes, not copied from
 # anywhere (`make models` does it again; changes by hand are lost). llama-cpp-python {{version}}
@@ -27,27 +20,6 @@ _HEAD = f"""\
 # memory_1, memory_8: with the caches of one and of eight sequences of {N_CTX:,} tokens and what
 # computing takes, in RAM, with flash attention. The vocabulary takes more there than in the file.
 """
-
-
-class Size(BaseModel):
-    """Bytes of one model in one quantization; see the head of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    file: int
-    memory_1: int
-    memory_8: int
-
-
-Sizes = dict[str, dict[str, Size]]
-_SIZES = TypeAdapter(Sizes)
-
-
-def read_sizes(path: Path) -> Sizes:
-    """Read sizes.toml, by model and quantization; a missing file has none."""
-    if not path.exists():
-        return {}
-    return _SIZES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
 
 
 def size_of(shape: ModelShape, quantization: str) -> Size:

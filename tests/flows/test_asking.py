@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import socket
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from support.crashing import wait_until
 from support.scripted_server import ScriptedServer
 
 from flows import asking
 from flows.asking import Asker, in_words
 from tasks.generate.ask import RunContext
+from tasks.pool.contact import Contact
 from tasks.pool.lifecycle import PoolAddress, PoolStatus
 from tasks.records import Generation, Line, Message, PromptRef, Request, Sampling
 from tasks.settings import Settings
@@ -71,6 +74,46 @@ def test_another_server_is_asked_by_its_own_name_of_the_model(
             asker.ask([REQUEST], "here.gguf", lambda _: None, RunContext(), lambda _: None)
 
     assert [entry.model for entry in server.log] == [expected]
+
+
+def test_another_server_that_comes_up_later_is_waited_for_and_then_asked_its_name(
+    config: Settings,
+) -> None:
+    told: list[str] = []
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/v1"
+    settings = config.model_copy(update={"pool_url": url})
+    contact = Contact(PoolAddress(url, None), told.append)
+    contact.look()
+    with ThreadPoolExecutor(1) as threads, Asker(settings, 1, said.append, contact) as asker:
+        batch = threads.submit(
+            asker.ask, [REQUEST], "here.gguf", lambda _: None, RunContext(), lambda _: None
+        )
+        wait_until(lambda: f"waiting for {url}" in said)
+        with ScriptedServer(port=port) as server:
+            batch.result()
+            wait_until(lambda: said[-1] == "")
+
+    assert [entry.model for entry in server.log] == ["scripted"]
+    assert [line.partition(" (")[0] for line in told] == [f"{url} does not answer",
+                                                          f"{url} answers now"]  # fmt: skip
+
+
+def test_who_waits_for_another_server_can_be_stopped(config: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        url = f"http://127.0.0.1:{found.getsockname()[1]}/v1"
+    settings = config.model_copy(update={"pool_url": url})
+    contact = Contact(PoolAddress(url, None), lambda _: None)
+    with ThreadPoolExecutor(1) as threads:
+        with Asker(settings, 1, contact=contact) as asker:
+            batch = threads.submit(
+                asker.ask, [REQUEST], "m", lambda _: None, RunContext(), lambda _: None
+            )
+            wait_until(lambda: contact.is_lost)
+        with pytest.raises(CancelledError):
+            batch.result(timeout=5)
 
 
 def test_what_is_waited_for_is_told_until_it_is_loaded() -> None:

@@ -20,12 +20,14 @@ from support.command import Lectern
 from support.crashing import wait_until
 from support.gguf_header import Header, text
 from support.hub_server import Hub, serve_hub
+from support.tiny_lora import write_lora
 from typer.testing import CliRunner
 
 from flows.cli import app
 from flows.cli.completion import model_names
 from flows.doctor import models as doctor
 from flows.doctor.findings import Mark
+from tasks.pool.room import Room
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
 TOML = """
@@ -68,7 +70,8 @@ def run(*arguments: str) -> str:
 
 @pytest.fixture
 def hub(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    files = {"tiny-q4_0.gguf": tiny_model.read_bytes(), "tiny-q8_0.gguf": bytes(6 << 20)}
+    tiny = tiny_model.read_bytes()
+    files = {"tiny-q4_0.gguf": tiny, "tiny-q8_0.gguf": tiny + bytes(6 << 20)}
     with serve_hub(Hub("acme/Tiny-GGUF", files)) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
@@ -97,8 +100,97 @@ def test_list_has_what_has_a_name_and_what_lies_here(folder: Path, tmp_path: Pat
     assert [each["is_adapter"] for each in listed.values()] == [False, False, False, True, False]
     assert (listed["mine"]["n_ctx"], listed["far"]["source"]) == (32768, "hf:acme/Tiny-GGUF:q4_0")
     assert len(listed[names[2]]["paths"]) == 2
-    for row in ("mine *   1B     32K       en, zh +27   Apache-2.0", "hf:acme/Tiny-GGUF:Q8_0"):
+    for row in ("32K  en, zh +27  Apache-2.0  yes", "hf:acme/Tiny-GGUF:Q8_0"):
         assert row in told
+
+
+SHAPE = """{ architecture = "llama", n_vocab = 1000, context_length = 4096, block_count = 2, \
+embedding_length = 64, feed_forward_length = 128, head_count = 4, head_count_kv = 2 }"""
+SIZED = f"""
+[light]
+source = "hf:acme/Light-GGUF:Q4_0"
+shape = {SHAPE}
+
+[heavy]
+source = "hf:acme/Heavy-GGUF:q4_k_m"
+shape = {SHAPE}
+
+[rare]
+source = "hf:acme/Rare-GGUF:q2_k"
+shape = {SHAPE}
+
+[taken]
+source = "hf:acme/Taken-GGUF:q4_0"
+"""
+SIZES = """
+light.Q4_0 = { file = 1_000_000, memory_1 = 2_000_000, memory_8 = 3_000_000 }
+light.Q8_0 = { file = 2_000_000, memory_1 = 3_000_000, memory_8 = 4_000_000 }
+heavy.Q4_0 = { file = 1_000_000, memory_1 = 2_000_000, memory_8 = 3_000_000 }
+heavy.Q4_K_M = { file = 7e12, memory_1 = 80e12, memory_8 = 90e12 }
+rare.Q4_0 = { file = 1_000_000, memory_1 = 2_000_000, memory_8 = 3_000_000 }
+taken.Q4_0 = { file = 1_000_000, memory_1 = 2_000_000, memory_8 = 3_000_000 }
+"""
+
+
+def rows(told: str) -> dict[str, list[str]]:
+    """Return the words of each row by the first one."""
+    return {words[0]: words[1:] for line in told.splitlines() if (words := line.split())}
+
+
+def test_list_says_what_is_fetched_what_it_takes_and_whether_it_fits(folder: Path) -> None:
+    """In the quantization that the name stands for; of others, and of an entry that is not the one
+    which was computed, it says nothing."""
+    (folder / "models.toml").write_text(SIZED)
+    (folder / "sizes.toml").write_text(SIZES)
+
+    told = rows(run("list"))
+    lines = map(json.loads, run("list", "--json").splitlines())
+    sizes = {each["name"]: each["sizes"] for each in lines if "sizes" in each}
+
+    assert told["light"] == ["1", "MB", "2", "MB", "-"]
+    assert told["heavy"] == ["7.0", "TB", "80.0", "TB!", "-"]
+    assert (told["rare"], told["taken"]) == (["-"], ["-"])
+    assert sizes["light"]["Q8_0"] == {"file": 2e6, "memory_1": 3e6, "memory_8": 4e6}
+    assert [list(each) for each in sizes.values()] == [["Q4_0", "Q8_0"], ["Q4_0", "Q4_K_M"],
+                                                       ["Q4_0"], []]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, 5), (80, 7), (120, 7)])
+def test_list_fits_the_terminal(
+    columns: int, shown: int, tmp_path: Path, lectern: Lectern, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all the project's models; what a narrow one has no room for is left out, never cut."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path))
+    done = lectern("models", "list", COLUMNS=str(columns))
+
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(lines[0].split()) == shown
+    assert max(map(len, lines[: lines.index("")])) <= columns
+    cells = rows(done.stdout.replace("!", ""))["qwen2.5-72b"]
+    assert cells[:6] == ["*", "47.4", "GB", "49.0", "GB", "32K"]
+
+
+def test_list_counts_the_memory_of_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "models.toml").write_text(SIZED)
+    (folder / "sizes.toml").write_text("light.Q4_0 = { file = 1, memory_1 = 9e9, memory_8 = 9e9 }")
+    monkeypatch.setattr("tasks.pool.room.room_here", lambda _: Room(4 * 10**9, 5 * 10**9))
+    fits = run("list")
+    monkeypatch.setattr("tasks.pool.room.room_here", lambda _: Room(4 * 10**9, 4 * 10**9))
+    too_large = run("list")
+
+    assert ("9.0 GB " in fits, "9.0 GB!" in too_large) == (True, True)
+    assert "! more than the 9.0 GB (5.0 GB of it on GPUs) that are free here" in fits
+
+
+def test_list_says_what_is_wrong_in_sizes_toml(folder: Path, lectern: Lectern) -> None:
+    (folder / "sizes.toml").write_text("[mine]\nQ4_0 = { file = 1 }\n")
+    done = lectern("models", "list")
+
+    assert done.returncode == 1
+    assert "sizes.toml: mine.Q4_0.memory_1: Field required; " in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_pull_fetches_and_says_where_it_lies(
@@ -210,7 +302,7 @@ def test_doctor_knows_adapters_and_what_is_yet_to_be_fetched(folder: Path) -> No
     (missing,) = doctor.default_model(adapted)
     assert (missing.mark, "there is no adapter" in missing.found) == (Mark.failed, True)
 
-    (folder / "law.gguf").write_bytes(b"GGUF")
+    write_lora(folder / "law.gguf")
     (there,) = doctor.default_model(adapted)
     assert there.mark is not Mark.failed
 

@@ -3,16 +3,23 @@ one that tells next to nothing."""
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from support.crashing import wait_until
 from support.flow_runs import Ended, summarize, translate
 from support.llama_server import is_made, llama_server
 from support.scripted_server import Foreign, ScriptedServer
 
+from flows.stopping import STOPPED
 from tasks.pool.lifecycle import stop_pool
 from tasks.settings import PROJECT_ROOT, Settings, settings
 
@@ -124,3 +131,34 @@ def test_a_server_that_tells_little_is_measured_from_outside(
     assert known == {"ttft_s", "decode_s", "e2e_s"}
     assert generations["completion_tokens"].to_list() == [0] * generations.height
     assert {entry.model for entry in server.log} == {"scripted"}
+
+
+@pytest.mark.parametrize("end", ["server comes up", "Ctrl-C"])
+def test_a_server_that_is_not_there_is_told_at_once_and_waited_for(
+    end: str, config: Settings, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "harbour.md").write_text(TEXT, encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/v1"
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "summarize", "harbour.md", "-m", str(tiny_model)],
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), "LECTERN_POOL_URL": url},
+    ) as process:  # fmt: skip
+        assert process.stderr
+        first = process.stderr.readline()
+        wait_until(lambda: any(config.results.glob("segments/*.parquet")))  # now it is asked
+        if end == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+        else:
+            with ScriptedServer(port=port):
+                rest = process.stderr.read()
+
+    assert first == (
+        f"{url} does not answer (Connection refused); requests keep trying it for 60 s. See "
+        "whether it runs; LECTERN_POOL_URL says where it is\n"
+    )
+    expected = (130, STOPPED) if end == "Ctrl-C" else (0, f"{url} answers now")
+    assert (process.returncode, expected[1] in rest) == (expected[0], True), rest

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ModelError
+from tasks.models.known_sizes import QUANTIZATIONS, read_sizes
 from tasks.models.registry import KnownModel, read_known
 from tasks.models.tensors import n_parameters
-from tasks.pool.sizes import QUANTIZATIONS, read_sizes, size_of
+from tasks.pool.sizes import size_of
 from tasks.settings import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "data" / "models"

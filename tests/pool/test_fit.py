@@ -18,9 +18,10 @@ from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
 from tasks.models.files import resolve
-from tasks.pool.fit import GIB, compute_on, need_in, quantized_size
+from tasks.pool import fitting
+from tasks.pool.fit import GIB, NoRoomError, compute_on, free_memory, need_in, quantized_size
 from tasks.pool.fit_answer import Fit
-from tasks.pool.fitting import config_for, fit, fit_of
+from tasks.pool.fitting import config_for, fit, fit_of, refuse_what_is_too_large
 from tasks.pool.protocol import Event, LoadFailed, Ready, WorkerConfig, decode, encode
 from tasks.pool.worker_process import WORKER_COMMAND
 from tasks.settings import PROJECT_ROOT, Settings
@@ -246,3 +247,61 @@ def test_refusals_name_the_command(tiny: Path, tmp_path: Path) -> None:
     answer = first(config_with(path), LoadFailed)
 
     assert re.search(r"`lectern models fit` tells what would fit$", answer.remedy)
+
+
+@pytest.fixture(scope="module")
+def endless(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that fits nowhere."""
+    path = tmp_path_factory.mktemp("endless") / "1t.gguf"
+    return unwritten_model(path, tiny, n_embd=16384, n_layers=400, n_ff=28672)
+
+
+@pytest.mark.parametrize("n_seq_max", [0, 3])
+def test_what_is_not_to_be_fetched_is_refused_in_the_workers_words(
+    n_seq_max: int, endless: Path, config: Settings
+) -> None:
+    """But for how much is free just then."""
+    settings = config.model_copy(update={"pool_n_seq_max": n_seq_max, "pool_n_ctx": 1 << 20})
+    files = resolve(str(endless), settings)
+    spec_n_ctx = 4096  # as a worker is told, of a model that was trained on no more
+    failed = first(replace(config_for(files, settings), n_ctx=spec_n_ctx), LoadFailed)
+
+    with pytest.raises(NoRoomError) as caught:
+        refuse_what_is_too_large(files, settings)
+
+    told = (caught.value.problem, caught.value.remedy)
+    said = (failed.problem, failed.remedy)
+    figures = re.compile(r"(?<=and )[\d.]+(?= GiB are free)|(?<=at most )[\d.]+")
+    assert [figures.sub("…", each) for each in told] == [figures.sub("…", each) for each in said]
+    assert f"{n_seq_max or 1} sequences of 4,096 tokens" in told[0]
+
+
+def test_nothing_is_refused_for_another_server(endless: Path, config: Settings) -> None:
+    settings = config.model_copy(update={"pool_url": "http://127.0.0.1:9"})
+
+    refuse_what_is_too_large(resolve(str(endless), settings), settings)
+
+
+def test_what_the_pool_gives_up_counts_as_free(
+    endless: Path, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One model after the other is in memory: the next is not refused for the one before."""
+    files = resolve(str(endless), config)
+    with pytest.raises(NoRoomError):
+        refuse_what_is_too_large(files, config)
+    monkeypatch.setattr(fitting, "held_by_pool", lambda _: 1 << 50)
+
+    refuse_what_is_too_large(files, config)
+
+
+def test_a_limit_of_this_process_is_not_widened_by_others() -> None:
+    held = 1 << 50
+    code = f"from tasks.pool.fit import free_memory; print(free_memory({held}))"
+    limited = subprocess.run(
+        ["bash", "-c", 'ulimit -v 8388608; exec "$@"', "ask", sys.executable, "-c", code],
+        cwd=PROJECT_ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+    assert 0 < int(limited.stdout) < 8 * GIB
+    assert free_memory(held) > held

@@ -171,7 +171,7 @@ def test_fewer_sequences_are_made_where_memory_is_short_and_they_may_be(
     """Those that the user has set are refused instead, with what would fit."""
     wanted = replace(config, n_seq_max=8)
     need = need_of(wanted)
-    monkeypatch.setattr(fit, "free_memory", lambda: need.total - need.cache // 2)
+    monkeypatch.setattr(fit, "free_memory", lambda held: need.total - need.cache // 2)
 
     model = load_model(wanted)
     model.close()

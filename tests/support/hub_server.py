@@ -24,9 +24,11 @@ class Hub:
         knows_ranges: else the whole file is sent, whatever is asked for.
         break_after: the next answers with content stop after so many bytes, each once; -1 is
             an answer that fails outright.
-        holds: what is sent of a file waits for this, after its first half.
+        holds: what is sent of a file waits for this, after its first half; not a header.
         page: what it answers to everything, as a proxy does.
         etag: what it says of every file's content; "": its sha256.
+        holes: bytes that follow a file's content, all zeros, and are sent where a range ends among
+            them; who wants them all is refused.
     """
 
     repo: str
@@ -40,6 +42,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     page: bytes = b""
     etag: str = ""
+    holes: dict[str, int] = field(default_factory=dict)
 
     @property
     def repositories(self) -> dict[str, dict[str, bytes]]:
@@ -89,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
             siblings = [{"rfilename": name} for name in files]
             self._send(200, json.dumps({"id": repo, "siblings": siblings}).encode())
         elif file in files:
-            self._send_file(files[file], with_body=with_body)
+            self._send_file(files[file], self.hub.holes.get(file, 0), with_body=with_body)
         else:
             self.send_response(404)
             self.send_header("X-Error-Code", "EntryNotFound" if repo else "RepoNotFound")
@@ -114,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _send_file(self, content: bytes, *, with_body: bool) -> None:
+    def _send_file(self, content: bytes, hole: int, *, with_body: bool) -> None:
         if with_body and self.hub.break_after[:1] == [-1]:
             self.hub.break_after.pop(0)
             self._send(500, b"{}")
@@ -122,14 +125,17 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range", "")
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked) if self.hub.knows_ranges else None
         start = int(wanted[1]) if wanted else 0
-        stop = len(content)
+        stop = size = len(content) + hole
         if wanted and wanted[2]:
             stop = min(stop, int(wanted[2]) + 1)
         if asked:
             self.hub.ranges.append(asked)
+        if with_body and hole and stop == size:
+            self._send(500, b"{}")
+            return
         self.send_response(206 if wanted else 200)
         if wanted:
-            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Content-Length", str(stop - start))
         self.send_header("ETag", f'"{self.hub.etag or hashlib.sha256(content).hexdigest()}"')
         self.send_header("X-Repo-Commit", COMMIT)
@@ -137,10 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             if self.hub.break_after:
                 stop = min(stop, start + self.hub.break_after.pop(0))
-            half = (start + stop) // 2 if self.hub.holds else stop
+            content = content + bytes(max(0, stop - len(content))) if hole else content
+            holds = self.hub.holds if stop == size else None
+            half = (start + stop) // 2 if holds else stop
             self.wfile.write(content[start:half])
-            if self.hub.holds:
-                self.hub.holds.wait()
+            if holds:
+                holds.wait()
                 with suppress(OSError):  # whoever asked may have gone
                     self.wfile.write(content[half:stop])
             self.close_connection = True

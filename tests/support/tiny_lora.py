@@ -6,6 +6,7 @@ alpha / rank * scale * lora_b @ lora_a.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
@@ -38,3 +39,26 @@ def write_lora(
     writer.write_tensors_to_file()
     writer.close()
     return changes
+
+
+def write_adapter(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    architecture: str = "llama",
+    kind: str = "lora",
+    alpha: float | str = ALPHA,
+) -> Path:
+    """Write an adapter of any tensors, all zeros; shapes with the row's length last."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", kind)
+    add_alpha = writer.add_string if isinstance(alpha, str) else writer.add_float32
+    add_alpha("adapter.lora.alpha", alpha)  # type: ignore[arg-type]
+    for name, shape in shapes.items():
+        writer.add_tensor(name, np.zeros(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
