@@ -82,7 +82,8 @@ def chunks(
     make_folder(config.home)
     extracted = _extracted(file, password, ocr)
     with Terminal() as terminal:
-        spec = load_spec(absolute_model(model) or config.model, config, terminal.fetched)
+        name = absolute_model(model) or config.model
+        spec = load_spec(name, config, terminal.fetched, header_only=True)
     options = SummaryOptions(language=language or config.language, length=length.value)
     folder = prompts.resolve() if prompts else None
     plan = Summaries(options).plan(extracted, spec, prompt_library(config, folder), config)

@@ -114,9 +114,10 @@ def load_spec(
     settings: Settings,
     progress: Progress | None = None,
     before_fetching: Callable[[ModelFiles], None] | None = None,
+    *,
+    header_only: bool = False,
 ) -> ModelSpec:
-    """Return a model's spec; fetch the model first if its name says hf:. Where another server has
-    the model, its header is enough.
+    """Return a model's spec; fetch the model first if its name says hf:.
 
     Cheap when this process has loaded the same files before.
 
@@ -124,14 +125,16 @@ def load_spec(
         progress: called as progress(label, done_bytes, total_bytes) while bytes are fetched
             or read; a total of 0: it takes a while, and nobody knows how long.
         before_fetching: as resolve() has it.
+        header_only: nobody here needs the weights, as where another server has the model.
 
     Raises:
         ModelError: there is no such model, or it can't be fetched, read or used for chat.
     """
-    elsewhere = bool(settings.pool_url)  # then nobody here needs the weights
+    elsewhere = bool(settings.pool_url)
     files = resolve(
-        name, settings, progress, header_only=elsewhere, before_fetching=before_fetching
-    )
+        name, settings, progress, header_only=elsewhere or header_only,
+        before_fetching=before_fetching,
+    )  # fmt: skip
     stamp = str(stamp_of(files))
     identity = identify(files, settings.home, progress)
     use, lora = use_of(files.known, settings), identify_adapters(files, settings.home)

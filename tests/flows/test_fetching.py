@@ -19,7 +19,7 @@ from tasks.pool.lifecycle import ensure_pool, stop_pool
 from tasks.settings import PROJECT_ROOT, Settings
 
 GIANT, TINY, ODD = (f"hf:acme/Some-GGUF/{name}.gguf" for name in ("giant", "tiny", "odd"))
-PAPER = PROJECT_ROOT / "data" / "samples" / "paper-en.pdf"
+PAPER = PROJECT_ROOT / "data" / "samples" / "two-columns-en.pdf"
 HEADER, WHOLE = "bytes=0-4194303", "bytes=0-"
 NEEDS = "giant.gguf: it needs 29"  # GiB; its weights alone are 290
 MORE = "; `lectern models fit` tells what would fit."
@@ -73,6 +73,14 @@ def test_so_does_measuring(hub: Hub, lectern: Lectern) -> None:
 
     assert (answer.returncode, answer.stderr.count("\n")) == (1, 1)
     assert answer.stderr.startswith(f"lectern: {NEEDS}")
+    assert hub.ranges == [HEADER]
+
+
+def test_chunks_are_counted_with_the_header_alone(hub: Hub, lectern: Lectern) -> None:
+    answer = lectern("chunks", str(PAPER), "--model", GIANT, LECTERN_POOL_N_CTX="4096")
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "[2] The Lectern Project" in answer.stdout
     assert hub.ranges == [HEADER]
 
 
@@ -147,11 +155,7 @@ def test_an_adapter_of_another_model_keeps_it_from_being_fetched(
 ) -> None:
     write_lora(tmp_path / "law.gguf")
     name = f"{GIANT}+{tmp_path / 'law.gguf'}"
-    answers = [
-        lectern("models", *command, name) for command in (["pull"], ["inspect"], ["fit"])
-    ] + [lectern("bench", "-m", name)]
-
-    for answer in answers:
+    for answer in (lectern("models", "pull", name), lectern("models", "fit", name)):
         assert (answer.returncode, answer.stdout) == (1, "")
         assert answer.stderr.startswith("lectern: law.gguf: llama.cpp can't load this adapter (")
         assert "tensor 'blk.0.attn_q.weight' has incorrect shape" in answer.stderr
