@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from flows.progress import Progress, Watcher
 from tasks.errors import InferenceError, ModelError, PipelineError, StorageError
+from tasks.generate.attempts import was_refused
 from tasks.generate.flaws import Flaw
 from tasks.generate.foresight import Foreseen
 from tasks.naming import short_name
@@ -40,6 +41,8 @@ WORKERS = _READERS + _BATCHES
 _WARNED = frozenset({"merge_failed", "line_failed", "line_kept"})
 _NOTHING = "the model gave no usable answer for any part of it"
 _OTHER_MODEL = "Try another model; the table `generations` holds what it said"
+_SAME = "each call for it was refused alike"
+_SEE_SERVER = "See the model server, and its log; then the same again"
 
 
 class Plan(Protocol):
@@ -366,7 +369,7 @@ class Rounds:
         cover, flaws = landed.coverage, tuple(plan.flaws(done))
         is_shown = cover.ok or cover.repaired or any(each.kind == "line_failed" for each in flaws)
         nothing = flaws and not is_shown
-        error = InferenceError(document.uri, _NOTHING, _OTHER_MODEL) if nothing else None
+        error = _why_nothing(document.uri, done) if nothing else None
         self._end(
             document.order,
             Outcome(
@@ -394,6 +397,15 @@ class Rounds:
         if outcome := self._outcomes.get(first):
             for order, uri, source in self._twins.pop(first, []):
                 self._end(order, _twin(outcome, uri, source))
+
+
+def _why_nothing(uri: str, done: Mapping[str, Generation]) -> InferenceError:
+    """Return what to say of a document of which nothing has come: the server's own words, where it
+    had but one answer to all calls."""
+    said = {row.error for row in done.values() if was_refused(row)}
+    if len(said) == 1 and all(map(was_refused, done.values())):
+        return InferenceError(uri, f"{_SAME} ({said.pop().rstrip('.')})", _SEE_SERVER)
+    return InferenceError(uri, _NOTHING, _OTHER_MODEL)
 
 
 def _twin(outcome: Outcome, uri: str, source: Source) -> Outcome:

@@ -78,6 +78,12 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
 
 
 @pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server refuses is put again at once."""
+    monkeypatch.setattr("tasks.generate.ask.PAUSES_S", (0.01, 0.01))
+
+
+@pytest.fixture
 def lectern(config: Settings) -> Lectern:
     """Run `lectern …` to its end, in the settings of the test."""
 

@@ -111,11 +111,13 @@ def strip_reasoning(text: str) -> str:
 
     That is leading reasoning between its marks; reasoning that never closes, which is all of the
     text; and where the template itself opened it, everything up to a closing mark that was not
-    opened.
+    opened, and has a line's beginning or end, or a space behind it: others are quoted.
     """
     for opening, closing in REASONING_MARKS:
         opened, closed = text.find(opening), text.find(closing)
         if closed >= 0 and not 0 <= opened < closed:
-            return text[closed + len(closing) :].lstrip()
+            before, after = text[:closed], text[closed + len(closing) :]
+            if before[-1:] in ("", "\n") or after[:1].strip() == "":
+                return after.lstrip()
     reasoning = ReasoningFilter()
     return reasoning.push(text) + reasoning.flush()

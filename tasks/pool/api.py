@@ -56,6 +56,18 @@ class MessageBody(_Body):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
+    @field_validator("content", mode="before")
+    @classmethod
+    def _text_alone(cls, content: Any) -> Any:
+        """Say plainly that pictures and sound are not read; the union's own error names types."""
+        parts = content if isinstance(content, list) else []
+        kinds = [str(part.get("type")) for part in parts if isinstance(part, dict)]
+        if other := next((kind for kind in kinds if kind != "text"), ""):
+            raise PydanticCustomError(
+                "text_alone", "the pool reads text, no {kind}", {"kind": other}
+            )
+        return content
+
     def message(self) -> Message:
         parts = [self.content] if isinstance(self.content, str) else [p.text for p in self.content]
         return Message("system" if self.role == "developer" else self.role, "".join(parts))

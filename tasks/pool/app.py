@@ -38,6 +38,7 @@ def create_app(front: Front, key: str, activity: Activity) -> Guard:
         Route("/v1/completions", front.completions, methods=["POST"]),
         Route("/tokenize", front.tokenize, methods=["POST"]),
         Route("/v1/models", front.models),
+        Route("/v1/models/{name:path}", front.model),
         Route("/metrics", front.metrics),
         Route("/health", front.health),
     ]

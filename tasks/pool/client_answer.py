@@ -15,7 +15,14 @@ from tasks.pool.answer_text import strip_reasoning
 from tasks.pool.types import ChatAnswer, Timings, Usage
 
 NOT_FOUND = 404
-_NOT_US = frozenset({401, 403, 404, 405})  # a wrong key or address: no request will fare better
+# A wrong key or address, or an account without money: no request will fare better.
+_NOT_US = {
+    401: "Set LECTERN_POOL_API_KEY to the key of the server",
+    402: "See the account at the server",
+    403: "Set LECTERN_POOL_API_KEY to a key that the server lets in",
+    404: "See whether LECTERN_POOL_URL is the address of a model server",
+    405: "See whether LECTERN_POOL_URL is the address of a model server",
+}
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _NAME_IT = "Set LECTERN_POOL_MODEL to the model's name at the server"
 _FIT_IT = "Lower LECTERN_MAX_PROMPT_TOKENS, or give the server's model a larger context"
@@ -52,14 +59,19 @@ class Refusal:
 
     def error(self, model: str, url: str) -> PipelineError:
         """Return what to raise for it."""
-        if not self.is_told:
-            return InferenceError(url, f"it answered {self.status}", "Is this a model server")
+        if not self.is_told and self.status not in _NOT_US:
+            remedy = "See whether LECTERN_POOL_URL is the address of a model server, and its log"
+            return InferenceError(url, f"it answered {self.status}", remedy)
         if self.code.startswith("model_"):
             return ModelError(model, self.problem, self.remedy or _NAME_IT)
         if self.code in _TOO_LONG:  # by a wrong setting, so the next ones don't fit either
             return InferenceError(model, self.problem, self.remedy or _FIT_IT)
+        if self.is_of_the_model:
+            return InferenceError(model, self.problem, self.remedy or _NAME_IT)
         if self.status in _NOT_US:
-            return InferenceError(model, self.problem, self.remedy)
+            problem = self.problem.rstrip(". ") or "no reason is given"
+            remedy = self.remedy or _NOT_US[self.status]
+            return InferenceError(url, f"it answered {self.status} ({problem})", remedy)
         return RefusedError(model, self.problem, self.remedy, code=self.code)
 
 

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tasks.errors import ModelError
+from tasks.models.files import absolute_name
 from tasks.models.spec import ModelSpec
 from tasks.pool.answer_text import ReasoningFilter, strip_reasoning
 from tasks.pool.api import (
@@ -43,7 +44,7 @@ from tasks.pool.streaming import Stream, unbroken, unless_gone
 from tasks.pool.supervisor import BusyError, Supervisor
 from tasks.pool.tickets import PoolModel, Ticket
 from tasks.pool.tuning import tuning_for, worker_config
-from tasks.settings import Settings
+from tasks.settings import PROJECT_ROOT, Settings
 
 _STATUS = {
     "invalid_tokens": 400,
@@ -175,8 +176,19 @@ class Front:
         return JSONResponse({"tokens": tokens})
 
     async def models(self, _request: Request) -> Response:
-        data = [{"id": n, "object": "model", "owned_by": "lectern"} for n in self._specs.names]
-        return JSONResponse({"object": "list", "data": data})
+        return JSONResponse({"object": "list", "data": list(map(_listed, self._names()))})
+
+    async def model(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._names():
+            remedy = "others are known once they are asked: `lectern models list` has their names"
+            raise ApiError(404, "model_not_found", f"{name}: not in use here; {remedy}")
+        return JSONResponse(_listed(name))
+
+    def _names(self) -> list[str]:
+        """Return the models in use, the one that is set first, though it may not be loaded yet."""
+        own = absolute_name(self._config.model, PROJECT_ROOT)
+        return list(dict.fromkeys([own, *self._specs.names]))
 
     async def metrics(self, _request: Request) -> Response:
         return PlainTextResponse(self._metrics.text())
@@ -235,13 +247,15 @@ class Front:
         tuning = tuning_for(config, spec.identity)
         model_config = worker_config(config, spec, tuning, self._draft_path)
         room = model_config.n_ctx - len(prompt)
-        if room < (body.max_tokens or 1) or not prompt:
+        if not prompt:
+            raise ApiError(400, "invalid_request", "the prompt has no tokens", param="prompt")
+        if room < (body.max_tokens or 1):
             error = ModelError(
                 spec.name,
                 f"{len(prompt)} prompt tokens and {body.max_tokens or 1} for the answer do not "
                 f"fit the {model_config.n_ctx} tokens of a sequence",
-                "Lower LECTERN_MAX_PROMPT_TOKENS, or raise LECTERN_POOL_N_CTX, at most to what "
-                "the model was trained on",
+                "Lower max_tokens or shorten the prompt (LECTERN_MAX_PROMPT_TOKENS in runs), or "
+                "raise LECTERN_POOL_N_CTX, at most to what the model was trained on",
             )
             raise ApiError.of(400, "context_length_exceeded", error)
         ask = body.engine_request(prompt, room, body.wanted_logprobs)
@@ -331,6 +345,10 @@ def _placed(ask: EngineRequest, request: Request) -> EngineRequest:
     run = request.headers.get("x-lectern-run", "")
     interactive = request.headers.get("x-lectern-priority") == "interactive"
     return replace(ask, run=run, interactive=interactive)
+
+
+def _listed(name: str) -> dict[str, str]:
+    return {"id": name, "object": "model", "owned_by": "lectern"}
 
 
 def _checked(prompt: Callable[[Any], list[int]], messages: Any) -> list[int]:

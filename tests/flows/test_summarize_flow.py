@@ -156,6 +156,21 @@ def test_a_model_that_never_answers_well_fails_the_source(
     assert "no usable answer" in outcomes[PAPER.name].error
 
 
+@pytest.mark.usefixtures("no_pauses")
+def test_where_a_server_has_but_one_answer_it_is_told(
+    server: ScriptedServer, tiny_model: Path
+) -> None:
+    """The model is not to blame."""
+    server.script(Rule(do="status", status=500))
+
+    _, outcomes = summarize(tiny_model, PAPER)
+
+    error = outcomes[PAPER.name].error
+    assert "each call for it was refused alike (" in error
+    assert set(rows("generations")["error"]) == {error.split("(")[1].split(")")[0]}
+    assert "Try another model" not in error
+
+
 def test_a_server_that_refuses_all_ends_the_run(server: ScriptedServer, tiny_model: Path) -> None:
     """A wrong key is the run's failure, told in a line; nothing is recorded as an answer."""
     server.script(Rule(do="status", status=401))

@@ -340,12 +340,6 @@ STUMBLES = (
 
 
 @pytest.fixture
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a server refuses is put again at once."""
-    monkeypatch.setattr("tasks.generate.ask.PAUSES_S", (0.01, 0.01))
-
-
-@pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Set how long a server is waited for."""
     return lambda **seconds: monkeypatch.setattr(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,10 @@ def test_two_runs_with_two_models_take_turns(two_models: Settings, tmp_path: Pat
     config = two_models
     documents = {name: first_pages(pdf, tmp_path) for name, pdf in DOCUMENTS.items()}
     with in_a_hurry(config) as watch, ThreadPoolExecutor(2) as threads:
-        asked = [threads.submit(summarize, name, pdf) for name, pdf in documents.items()]
+        asked = [  # each in a context of its own, which has the server's address
+            threads.submit(copy_context().run, summarize, name, pdf)
+            for name, pdf in documents.items()
+        ]
         states = [each.result()[0] for each in asked]
         status = pool_status(config)
         assert status is not None

@@ -83,4 +83,12 @@ def test_leading_reasoning_is_left_out(text: str, answer: str) -> None:
 
 
 def test_reasoning_that_the_template_opened_is_left_out() -> None:
-    assert strip_reasoning("hm</think>\nAnswer.") == "Answer."
+    for text in ("hm</think>\nAnswer.", "hm\n</think>Answer.", "</think>Answer."):
+        assert strip_reasoning(text) == "Answer."
+
+
+def test_a_mark_that_the_text_speaks_of_ends_no_reasoning() -> None:
+    """As in a paper on such models, by one that has no such marks of its own."""
+    text = "[1] The tag is </think>.\n[2] “</think>” closes it."
+
+    assert strip_reasoning(text) == text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -495,6 +496,28 @@ def test_a_prompt_that_llama_server_finds_too_long_is_told_as_such() -> None:
         assert type(caught.value) is InferenceError
 
     play(body, (400, {"error": error}))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "line"),
+    [
+        (401, {"error": {"message": "Invalid API Key"}}, r"401 \(Invalid API Key\)\. .*API_KEY"),
+        (403, {}, r"403 \(no reason is given\)\. .*API_KEY"),
+        (402, {"error": {"message": "Insufficient Balance."}}, r"402 \(Insufficient Bal.*account"),
+        (404, {}, r"404 \(no reason is given\)\. .*LECTERN_POOL_URL"),
+        (501, {}, r"501\. .*LECTERN_POOL_URL"),
+    ],
+)
+def test_a_server_that_lets_nobody_in_is_named_with_what_to_do(
+    status: int, said: Any, line: str
+) -> None:
+    """No request would fare better, so it is no refusal of this one."""
+
+    async def body(tricks: Tricks) -> None:
+        with pytest.raises(InferenceError, match=f"^{re.escape(tricks.url)}: it answered {line}"):
+            await chat(tricks.url)
+
+    play(body, (status, said))
 
 
 def test_a_name_that_is_not_served_is_told_with_the_nearest_ones() -> None:

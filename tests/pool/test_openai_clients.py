@@ -142,6 +142,9 @@ def test_models_are_listed_and_headers_can_be_read(client: openai.OpenAI, model:
     assert raw.headers["content-type"] == "application/json"
     assert raw.parse().choices[0].message.content == said(client, model)
     assert model in [each.id for each in client.models.list()]
+    assert client.models.retrieve(model).id == model
+    with pytest.raises(openai.NotFoundError, match=r"lectern models list"):
+        client.models.retrieve("another")
 
 
 def test_asynchronous_client(pool: PoolAddress, client: openai.OpenAI, model: str) -> None:
@@ -216,6 +219,15 @@ def test_what_the_pool_can_not_do_is_refused_by_name(
     assert caught.value.param == parameter
     assert error["message"].startswith(parameter)
     assert error["type"] == "invalid_request_error"
+
+
+def test_pictures_and_empty_prompts_are_refused_in_plain_words(
+    client: openai.OpenAI, model: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"the pool reads text, no image_url"):
+        client.chat.completions.create(model=model, messages=IMAGE, **GREEDY)
+    with pytest.raises(openai.BadRequestError, match=r"the prompt has no tokens"):
+        client.completions.create(model=model, prompt=[], **GREEDY)
 
 
 @pytest.mark.parametrize("parameter", ["echo", "suffix", "best_of"])
