@@ -37,6 +37,7 @@ from support.tiny_model import write_tiny_model
 from tasks.land import read_table
 
 LENGTHS = (500, 2500, 4500)  # segments
+SHORT = (100, 500)  # of a single round, which measures nothing
 SECTION = 25
 GOAL_S = 3.0  # of processor time a thousand segments
 # Tokens are bytes: with these, a chunk holds about as many sentences as with a real vocabulary.
@@ -137,7 +138,7 @@ def _table(runs: dict[int, list[Run]]) -> Table:
 
 def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    lengths = LENGTHS if rounds > 1 else LENGTHS[:2]
+    lengths = LENGTHS if rounds > 1 else SHORT
     with tempfile.TemporaryDirectory() as name, ScriptedServer() as server:
         folder = Path(name)
         model = write_tiny_model(folder / "tiny.gguf", n_ctx_train=32768)
