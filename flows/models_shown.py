@@ -178,7 +178,8 @@ def _quantization(model: Description) -> str:
     if not model.facts or not model.facts.n_params:
         return model.vocabulary.quantization
     bits = 8 * model.facts.n_bytes / model.facts.n_params
-    return f"{model.vocabulary.quantization}, {bits:.1f} bits a parameter"
+    told = (model.vocabulary.quantization, f"{bits:.1f} bits a parameter")
+    return ", ".join(filter(None, told))
 
 
 def _context(model: Description) -> str:

@@ -61,7 +61,8 @@ def list_models(as_json: Json = False) -> None:
 def pull(name: Name) -> None:
     """Fetch a model from the hub, or the rest of it, and say where it lies.
 
-    A broken download goes on where it stopped, and what came is compared with the hub's checksum.
+    A broken download goes on where it stopped, and what came, or was here before, is compared with
+    the hub's checksum; what is damaged is fetched again.
     HF_ENDPOINT names another hub, HF_HOME the folder to fetch into; HF_TOKEN opens models whose
     owner grants access by request. Of a model that would not be loaded here it is said so, and it
     is fetched all the same: it may be for another machine.
@@ -72,12 +73,13 @@ def pull(name: Name) -> None:
     """
     from flows.models_shown import lies
     from flows.terminal import Terminal
-    from tasks.models.files import ModelFiles, resolve
+    from tasks.models.files import ModelFiles, on_hub, resolve
     from tasks.pool.fit import NoRoomError
     from tasks.pool.fitting import refuse_what_is_too_large
 
     config = settings()
     terminal = Terminal()
+    asked = absolute_model(name) or name
 
     def warn(header: ModelFiles) -> None:
         try:
@@ -85,11 +87,17 @@ def pull(name: Name) -> None:
         except NoRoomError as error:
             terminal.note(f"It would not be loaded here. {error}")
 
+    def discard_damaged() -> None:
+        for origin in on_hub(asked, config):
+            from tasks.models import hub  # its library takes a second to import
+
+            for file in hub.discard_damaged(origin, config.home, terminal.fetched):
+                terminal.note(f"{file} was damaged on this disk: it is fetched again.")
+
     try:
         with terminal:
-            files = resolve(
-                absolute_model(name) or name, config, terminal.fetched, before_fetching=warn
-            )
+            discard_damaged()
+            files = resolve(asked, config, terminal.fetched, before_fetching=warn)
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on from here.", err=True)
         raise typer.Exit(130) from None

@@ -53,7 +53,7 @@ def fit(
     """Say what a model takes, what this machine has, and the largest settings that fit.
 
     The numbers are llama.cpp's own, from the model's header: of one that is on a hub nothing else
-    is fetched, and one from models.toml needs no network.
+    is fetched, and one from models.toml of which the shape stands there needs no network.
 
     Exit status: 0 it fits, 1 it does not, or there is no such model.
 
@@ -133,6 +133,11 @@ def _rows(found: Fit) -> Iterator[tuple[str, str, str]]:
 def _verdict(model: str, found: Fit) -> Iterator[str]:
     counted = f"{model} in {found.quantization}" if found.quantization else model
     yield f"{counted} fits." if found.fits else f"{counted} does not fit."
+    if found.n_ctx < found.n_ctx_asked:
+        yield (
+            f"It takes {found.n_ctx:,} tokens a sequence, not the {found.n_ctx_asked:,} asked for: "
+            "LECTERN_POOL_ROPE_FACTOR and LECTERN_POOL_ROPE_SCALING stretch it (docs/models.md)."
+        )
     if found.note:
         yield f"{found.note[0].upper()}{found.note[1:]}."
     if found.most_n_ctx:

@@ -144,9 +144,11 @@ def lecture_parameters(captions: Captions | None, speech_model: str | None) -> d
 
 def speech_model_name(name: str | None) -> str | None:
     """Make the path of a folder absolute; other names mean the same everywhere."""
-    if name is None or not Path(name).expanduser().is_dir():
+    from tasks.models.split_files import user_path
+
+    if name is None or not user_path(name).is_dir():
         return name
-    return str(Path(name).expanduser().resolve())
+    return str(user_path(name).resolve())
 
 
 def absolute_model(name: str | None) -> str | None:

@@ -53,7 +53,7 @@ def default_model(settings: Settings) -> Iterator[Finding]:
             return
         files = resolve(name, settings)
     except ModelError as error:
-        yield failed("default model", f"{settings.model}: {error.problem}", error.remedy)
+        yield failed("default model", f"{error.subject}: {error.problem}", error.remedy)
         return
     yield from _fit(settings.model, files)
 

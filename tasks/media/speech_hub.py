@@ -45,24 +45,17 @@ def fetch(name: str, repo: str, here: Sequence[str], progress: Progress | None) 
     """
     if found := cached(repo):
         return found
-    import httpx
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's
-        HFValidationError,
-        HTTPError,
-    )
-
     from tasks.models import hub, hub_search
 
     try:
-        files = HfApi().list_repo_files(repo)
+        files = hub.files_in(repo)
         chosen = [file for wanted in WANTED for file in files if fnmatch(file, wanted)]
         missing = [each for each in NEEDED if each not in chosen]
         if missing:
             problem = f"the repository {repo} holds no Whisper for CTranslate2 (no {missing[0]})"
             raise ModelError(name, problem, f"Look for a converted one{_or_here(here)}")
         paths = [hub.download(repo, file, progress) for file in chosen]
-    except (HTTPError, httpx.HTTPError, HFValidationError, OSError) as error:
+    except hub_search.FAILURES as error:
         told = hub_search.explained(name, repo, error)
         remedy = f"{told.remedy}{_or_here(here)}"
         raise ModelError(name, told.problem, remedy) from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from tasks.errors import AdapterError, ModelError
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel
-from tasks.models.split_files import gguf_files, is_file, kind_of
+from tasks.models.split_files import gguf_files, is_file, kind_of, user_path
 from tasks.settings import PROJECT_ROOT, Settings
 
 _PREFIXES = ("hf", "ollama")
@@ -114,7 +114,7 @@ def default_adapters(entry: KnownModel | None, settings: Settings) -> list[Adapt
 
 def lies_in(text: str, settings: Settings, base: Path) -> bool:
     """Tell whether a file has this name, below base or in the settings' folder of models."""
-    path = Path(text).expanduser()
+    path = user_path(text)
     return is_file(base / path) or is_file(settings.models / path)
 
 
@@ -129,7 +129,7 @@ def _find(
         from tasks.models.hub import fetch  # its library takes a second to import
 
         return _checked(Adapter(fetch(adapter.file, progress), adapter.scale), name)
-    path = Path(adapter.file).expanduser()
+    path = user_path(adapter.file)
     for place in (base, settings.models):
         if is_file(place / path):
             return _checked(Adapter((place / path).absolute(), adapter.scale), name)

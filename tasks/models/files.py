@@ -2,13 +2,14 @@
 
 Owns the forms a name can take (a path, hf:owner/repo:quantization, ollama:name:tag, a name from
 models.toml; each with adapters behind a +), and a file's identity. Looks into the files for no more
-than their kind; whether adapters suit a model, and whether it is to be fetched, others tell.
+than their kind; whether they are whole and adapters suit a model, and whether it is to be fetched,
+others tell.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from tasks.models.adapters import (
     adapters_of,
     default_adapters,
     lies_in,
-    take_apart,
 )
 from tasks.models.identity import content_hash, remembered_hash, stamp_of_paths
-from tasks.models.registry import KnownModel, read_known
-from tasks.models.split_files import is_file, kind_of, parts_of
+from tasks.models.names import is_address, is_path, meant_instead, read_name
+from tasks.models.pieces import refuse_pieces
+from tasks.models.registry import KnownModel, read_known, told_as
+from tasks.models.split_check import sound_parts
+from tasks.models.split_files import is_file, kind_of, parts_of, siblings, user_path
 from tasks.models.suiting import refuse_unsuited
 from tasks.settings import Settings
 
@@ -35,7 +38,6 @@ Lora = tuple[tuple[str, float, str], ...]
 """Of each adapter its path, its scale and its sha256."""
 
 _FORMS = "Write hf:owner/repo:quantization, ollama:name, or a GGUF file's path"
-_ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,13 @@ def resolve(
 
     try:
         if before_fetching and not header_only and _is_away(origin):
-            header = _header_alone(origin, name, settings, progress)
+            with told_as(taken.base, origin, entry):
+                header = _header_alone(origin, name, settings, progress)
             if header is not None:
                 before_fetching(together(header))
-        return together(_found(origin, name, settings, progress, header_only))
+        with told_as(taken.base, origin, entry):
+            found = _found(origin, name, settings, progress, header_only)
+        return together(found)
     except OSError as error:  # a folder without permission, a name that is too long
         problem = f"it can't be read ({error.strerror})"
         raise ModelError(name, problem, "Check the path and its permissions") from error
@@ -120,9 +125,19 @@ def to_fetch(name: str, settings: Settings) -> list[str]:
     Raises:
         ModelError: one of them is no name.
     """
+    return [each for each in on_hub(name, settings) if _is_away(each)]
+
+
+def on_hub(name: str, settings: Settings) -> list[str]:
+    """Return what of a model and its adapters is from a hub, as hf: names, whether it is here or
+    not.
+
+    Raises:
+        ModelError: it is no name.
+    """
     taken, entry, origin = _meant(name, settings)
     adapters = taken.adapters or default_adapters(entry, settings)
-    return [each for each in (origin, *(a.file for a in adapters)) if _is_away(each)]
+    return [each for each in (origin, *(a.file for a in adapters)) if each.startswith("hf:")]
 
 
 def origin_of(
@@ -148,7 +163,7 @@ def absolute_name(name: str, base: Path) -> str:
     Args:
         base: where a relative path counts from.
     """
-    taken = take_apart(name, lambda text: is_file(base / Path(text).expanduser()))
+    taken = read_name(name, lambda text: is_file(base / user_path(text)))
     adapters = (replace(each, file=_absolute_file(each.file, base)) for each in taken.adapters)
     return str(replace(taken, base=_absolute_base(taken.base, base), adapters=tuple(adapters)))
 
@@ -205,10 +220,12 @@ def _meant(name: str, settings: Settings) -> tuple[AdaptedName, KnownModel | Non
     """Return a name taken apart, its entry in models.toml, and the name of what its base means."""
     if not name.strip():
         raise ModelError("the model", "no name is given", _FORMS)
-    if _ADDRESS.match(name):
-        raise ModelError(name, "this is an address and no model's name", _FORMS)
     known = read_known(settings.models / "models.toml")
-    taken = take_apart(name, lambda text: text in known or lies_in(text, settings, Path.cwd()))
+    taken = read_name(name, lambda text: text in known or lies_in(text, settings, Path.cwd()))
+    if is_address(taken.base):
+        meant = ollama.meant_by(taken.base)
+        remedy = f"Did you mean {meant}? Or w{_FORMS[1:]}" if meant else _FORMS
+        raise ModelError(name, "this is an address and no model's name", remedy)
     return taken, *origin_of(taken.base, known, settings)
 
 
@@ -220,12 +237,26 @@ def _found(
     if origin.startswith(ollama.PREFIX):
         stored = ollama.find(origin)
         return ModelFiles(name, (stored.path,), adapters=tuple(map(Adapter, stored.adapters)))
-    path = Path(origin).expanduser().absolute()
-    if path.exists() or _is_path(origin):
-        return ModelFiles(name, parts_of(path, name))
+    path = user_path(origin).absolute()
+    if meant := meant_instead(origin, Path.cwd()):
+        raise ModelError(
+            name, "there is no such file", f"Did you mean {meant}? Else check the path"
+        )
+    if path.exists() or is_path(origin):
+        return ModelFiles(name, _parts(path, name, settings))
     from tasks.models.inventory import no_such_model
 
     raise no_such_model(name, origin, settings)
+
+
+def _parts(path: Path, name: str, settings: Settings) -> tuple[Path, ...]:
+    """Return a file's parts; of those that were read before, the headers are not looked at."""
+    refuse_pieces(path, name)
+    parts = tuple(siblings(path))
+    with suppress(OSError):
+        if remembered_hash(parts, settings.home):
+            return parts
+    return sound_parts(path, name)
 
 
 def _is_away(origin: str) -> bool:
@@ -282,17 +313,12 @@ def _header_alone(
 
 
 def _absolute_base(name: str, base: Path) -> str:
-    is_other = name.startswith(("hf:", ollama.PREFIX)) or _ADDRESS.match(name)
-    path = base / Path(name).expanduser()
-    return str(path) if not is_other and (_is_path(name) or is_file(path)) else name
+    path = base / user_path(name)
+    is_meant = is_file(path) or (is_path(name) and not meant_instead(name, base))
+    return str(path) if is_meant else name
 
 
 def _absolute_file(name: str, base: Path) -> str:
     """Return an adapter's name; one that is not there may be in the models' folder."""
-    path = base / Path(name).expanduser()
+    path = base / user_path(name)
     return str(path) if is_file(path) else name
-
-
-def _is_path(name: str) -> bool:
-    """Tell whether a name is written like a path, whether or not anything is there."""
-    return "/" in name or name.lower().endswith(".gguf")

@@ -20,6 +20,11 @@ FILE_TYPES |= dict(enumerate(("IQ3_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "
 FILE_TYPES |= dict(enumerate(("IQ2_S", "IQ2_M", "IQ4_XS", "IQ1_M", "BF16"), start=28))
 FILE_TYPES |= dict(enumerate(("TQ1_0", "TQ2_0", "MXFP4", "NVFP4", "Q1_0", "Q2_0"), start=36))
 
+# llama-arch.cpp: those that make vectors of texts, and only that.
+_ENCODERS = {"bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2"}
+_ENCODERS |= {"jina-bert-v3", "eurobert", "gemma-embedding", "llama-embed", "t5encoder"}
+_NO_POOLING = ("", "-1", "0")  # llama.h, enum llama_pooling_type: nothing said, or none
+
 
 def open_header(path: Path, log: LlamaLog) -> tuple[Any, str]:
     """Return a file's model without its weights; nothing, and why, where it can't be loaded."""
@@ -46,6 +51,17 @@ def quantization_of(model: Any) -> str:
     """Return how most of its tensors are quantized, in users' names; "" where it does not say."""
     file_type = header_value(model, "general.file_type")
     return FILE_TYPES.get(int(file_type), "") if file_type.isdecimal() else ""
+
+
+def why_unfit(model: Any) -> str:
+    """Return why it can't answer, whatever it is asked in; "" where nothing says so."""
+    architecture = header_value(model, "general.architecture")
+    pooling = header_value(model, f"{architecture}.pooling_type")
+    if architecture in _ENCODERS or pooling not in _NO_POOLING:
+        return "it is an embedding or reranking model: it compares texts, and writes none"
+    if header_value(model, f"{architecture}.attention.causal") == "false":
+        return "it does not write from left to right: it is an encoder or a diffusion model"
+    return ""
 
 
 def rope_of(model: Any) -> Rope:

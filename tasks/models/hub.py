@@ -1,38 +1,34 @@
 """Fetch GGUF files from a hub that speaks Hugging Face's API (HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME
 are respected, since huggingface_hub does most of the work).
 
-Owns fetching the bytes so that a broken download goes on where it stopped. What is in the cache is
-used as it is, without asking the hub: a model does not change under a run.
+Owns putting files into the hub's cache, whole and checked, so that a download goes on where one
+before it stopped. What is in the cache is used as it is, without asking the hub: a model does not
+change under a run.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-import httpx
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from tasks.errors import ModelError
 from tasks.files import make_folders, put_in_place
-from tasks.models import hub_cache, hub_names, hub_search
+from tasks.models import hub_bytes, hub_cache, hub_names, hub_search
 from tasks.models.files import Progress
+from tasks.models.hub_bytes import patiently
+from tasks.models.identity import content_hash
 
 Report = Callable[[int, int], None]
 
-log = logging.getLogger(__name__)
-
-TRIES = 5
 _LOOK_EVERY_S = 1.0
-CHUNK = 1024 * 1024
+_REPORT_BYTES = 1024 * 1024
 SHA256 = re.compile(r"[0-9a-f]{64}")
 _ETAG = re.compile(r"[\w-]+")  # it becomes a file's name
 
@@ -59,10 +55,34 @@ def cached(name: str) -> Path | None:
     Raises:
         ModelError: the name is none.
     """
+    return next(iter(_cached_parts(name)), None)
+
+
+def discard_damaged(name: str, home: Path, progress: Progress | None = None) -> list[str]:
+    """Remove from the hub's cache those files of a model that are not what their checksum says,
+    and return their names.
+
+    Raises:
+        ModelError: the name is none, or a file can't be read or removed.
+    """
+    damaged = []
+    for path in _cached_parts(name):
+        blob = path.resolve()  # its name is the hub's checksum
+        try:
+            if SHA256.fullmatch(blob.name) and content_hash([path], home, progress) != blob.name:
+                blob.unlink()
+                damaged.append(path.name)
+        except OSError as error:
+            problem = f"{path.name} can't be read or removed ({error.strerror})"
+            raise ModelError(name, problem, "Check the permissions of HF_HOME") from error
+    return damaged
+
+
+def _cached_parts(name: str) -> list[Path]:
     wanted = hub_names.parse(name)
     files = hub_cache.files_of(wanted.repo)
     chosen = hub_names.exactly(files, wanted.wanted)
-    return files[chosen[0][0]] if len(chosen) == 1 else None
+    return [files[part] for part in chosen[0]] if len(chosen) == 1 else []
 
 
 def files_meant(name: str) -> tuple[str, list[str]]:
@@ -73,13 +93,28 @@ def files_meant(name: str) -> tuple[str, list[str]]:
     """
     wanted = hub_names.parse(name)
     with hub_search.explaining(name, wanted.repo):
-        # Not list_repo_files, which tries for half a minute where there is no connection.
-        files = [file.rfilename for file in HfApi().model_info(wanted.repo).siblings or ()]
-        if any(".." in file.split("/") or file.startswith("/") for file in files):
-            raise OSError("it names files outside of the repository")
+        files = files_in(wanted.repo)
     if not any(file.lower().endswith(".gguf") for file in files):
         raise hub_search.no_gguf(name, wanted.repo)
     return wanted.repo, hub_names.only(name, files, wanted.wanted)
+
+
+def files_in(repo: str) -> list[str]:
+    """Ask the hub for a repository's files.
+
+    Raises:
+        OSError, httpx.HTTPError and others (hub_search.FAILURES): it can't be asked, or answers
+            what no hub does.
+    """
+    try:
+        # Not list_repo_files, which tries for half a minute where there is no connection.
+        model = patiently(partial(HfApi().model_info, repo))
+        files = [file.rfilename for file in model.siblings or ()]
+    except hub_search.NO_ANSWERS as error:
+        raise OSError(hub_search.NO_HUB) from error
+    if any(".." in file.split("/") or file.startswith("/") for file in files):
+        raise OSError("it names files outside of the repository")
+    return files
 
 
 def download(repo: str, file: str, progress: Progress | None) -> Path:
@@ -90,7 +125,7 @@ def download(repo: str, file: str, progress: Progress | None) -> Path:
     the blob in its place.
     """
     url = hf_hub_url(repo, file)
-    remote = get_hf_file_metadata(url)
+    remote = patiently(partial(get_hf_file_metadata, url))
     if remote.etag and not _ETAG.fullmatch(remote.etag):
         raise OSError("it gives a checksum that is none")
     if remote.etag and remote.size:
@@ -103,7 +138,7 @@ def download(repo: str, file: str, progress: Progress | None) -> Path:
                 _fetch_rest(url, part, remote.size, report)
                 _check(part, remote.etag)
                 put_in_place(part, blob)
-    return Path(hf_hub_download(repo, file))
+    return Path(patiently(partial(hf_hub_download, repo, file)))
 
 
 @contextmanager
@@ -125,24 +160,15 @@ def alone_with(part: Path, size: int, report: Report | None) -> Iterator[None]:
 
 
 def _fetch_rest(url: str, part: Path, size: int, report: Report | None) -> None:
-    """Append to part until it has size bytes, or TRIES in a row bring nothing."""
-    tries_left = TRIES
+    """Append to part until it has size bytes."""
     with part.open("ab") as file:
-        while (start := file.tell()) < size:
-            try:
-                for _ in _append(url, file):
-                    if report:
-                        report(file.tell(), size)
-            except httpx.TransportError as error:
-                log.warning("fetching %s: %s; going on from byte %d", url, error, file.tell())
-            tries_left = TRIES if file.tell() > start else tries_left - 1
-            if tries_left == 0:
-                raise OSError(f"the connection broke {TRIES} times")
-            if file.tell() < size:
-                time.sleep(1)
-        if file.tell() > size:
-            file.truncate(0)
-            raise OSError(f"more came than the {size:,} bytes promised")
+        if file.tell() > size:  # it is of something else
+            file.seek(file.truncate(0))
+        for piece in hub_bytes.pieces(url, start := file.tell(), None, size):
+            file.write(piece)
+            start, before = start + len(piece), start
+            if report and (start == size or start // _REPORT_BYTES > before // _REPORT_BYTES):
+                report(start, size)
 
 
 def _check(part: Path, etag: str) -> None:
@@ -157,16 +183,3 @@ def _check(part: Path, etag: str) -> None:
     if found != etag:
         part.unlink()
         raise OSError("what came is damaged and was thrown away")
-
-
-def _append(url: str, file: BinaryIO) -> Iterator[None]:
-    """Write what is missing to the end of file; yield after each piece."""
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    headers["Range"] = f"bytes={file.tell()}-"
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as answer:
-        answer.raise_for_status()
-        if answer.status_code != httpx.codes.PARTIAL_CONTENT:  # it sends the whole
-            file.truncate(0)
-        for piece in answer.iter_bytes(CHUNK):
-            file.write(piece)
-            yield

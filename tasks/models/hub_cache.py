@@ -54,6 +54,8 @@ def cached_models() -> Iterator[CachedModel]:
     """
     for folder in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         repo = folder.name.removeprefix("models--").replace("--", "/", 1)
+        if not hub_names.is_repository(repo):
+            continue
         files = files_of(repo)
         called = hub_names.labels(hub_names.models_in(files).values())
         for label, parts in called.items():

@@ -9,6 +9,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qs, unquote
 
 from tasks.errors import ModelError
 from tasks.models.nearest import listed, nearest
@@ -16,6 +17,8 @@ from tasks.models.nearest import listed, nearest
 PREFIX = "hf:"
 USUAL = "Q4_K_M"  # the quantization that people mean who say none, as llama.cpp does
 _NAME = re.compile(r"hf:(?P<repo>[^/:]+/[^/:]+)(?:[:/](?P<wanted>.+))?")
+_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+_NO_OWNERS = ("api", "blog", "collections", "datasets", "docs", "learn", "papers", "spaces")
 _PART = re.compile(r"-(?P<n>\d{5})-of-(?P<total>\d{5})(?=\.gguf$)", re.IGNORECASE)
 _QUANTIZATION = re.compile(
     r"(?<![a-z0-9])((?:UD-)?(?:I?Q|TQ)\d_?[a-z0-9_]*|BF16|F16|F32|FP16|MXFP4\w*)(?=[-./])", re.I
@@ -38,6 +41,19 @@ class HubName:
         return self.wanted.lower().endswith(".gguf")
 
 
+class QuantizationError(ModelError):
+    """A repository has no such quantization, or several that may be meant.
+
+    Attributes:
+        offered: what there is, the nearest first.
+    """
+
+    def __init__(self, name: str, problem: str, base: str, offered: Sequence[str]) -> None:
+        remedy = f"Write {base}:QUANTIZATION with one of {listed(offered)}"
+        super().__init__(name, problem, remedy)
+        self.offered = offered
+
+
 def parse(name: str) -> HubName:
     """Take a name apart.
 
@@ -45,9 +61,66 @@ def parse(name: str) -> HubName:
         ModelError: it is none.
     """
     match = _NAME.fullmatch(name)
-    if match is None:
-        raise ModelError(name, "this is no model name", "Write hf:owner/repo:quantization")
+    meant = meant_by(name.removeprefix(PREFIX))
+    if match is None or meant not in ("", name):
+        remedy = f"Write {meant or 'hf:owner/repo:quantization'}"
+        raise ModelError(name, "this is no model name", remedy)
+    if not is_repository(match["repo"]):
+        problem = f"no repository can be called {match['repo']}"
+        remedy = "Write its name as its page has it: Latin letters, digits, _, . and single -"
+        raise ModelError(name, problem, remedy)
     return HubName(match["repo"], match["wanted"] or "")
+
+
+def meant_by(text: str) -> str:
+    """Return the hf: name that likely is meant by a page's or a file's address at a hub, with its
+    https:// or not, or by owner/repo:quantization; "" where it is none of these.
+
+    A path on this disk may look like owner/repo: whoever asks looks there first. Names have no
+    revision, so an address of another than main means none.
+    """
+    path, _, query = _behind_host(text).partition("#")[0].partition("?")
+    match unquote(path).removesuffix("/").split("/"):
+        case [owner, repo, "blob" | "raw" | "resolve" | "tree", "main", *file]:
+            pass
+        case [owner, repo]:
+            file = parse_qs(query).get("show_file_info", [])
+        case _:
+            return ""
+    repo, _, quantization = repo.partition(":")
+    if (
+        not is_repository(f"{owner}/{repo}")
+        or owner in _NO_OWNERS
+        or repo.lower().endswith(".gguf")
+    ):
+        return ""
+    if file and file[-1].lower().endswith(".gguf"):
+        return f"{PREFIX}{owner}/{repo}/{'/'.join(file)}"
+    return f"{PREFIX}{owner}/{repo}" + (f":{quantization}" if quantization else "")
+
+
+def _behind_host(text: str) -> str:
+    """Return what stands behind a hub's host in an address; the text where it has none."""
+    from huggingface_hub import constants  # it takes a while to import
+
+    address = re.sub("^https?://", "", text, flags=re.IGNORECASE)
+    for host in (*_HOSTS, constants.ENDPOINT.partition("://")[2]):
+        if address.lower().startswith(f"{host.lower()}/"):
+            return address[len(host) + 1 :]
+    is_file = address != text and "/resolve/main/" in address  # as only hubs have it
+    return address.partition("/")[2] if is_file else text
+
+
+def is_repository(repo: str) -> bool:
+    """Tell whether a repository can have this name, by the rules of the hub."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id  # they take a while to import
+
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        return False
+    return True
 
 
 def choose(files: Iterable[str], wanted: str) -> list[list[str]]:
@@ -94,12 +167,11 @@ def only(name: str, files: Sequence[str], wanted: str) -> list[str]:
     if not models:
         raise ModelError(name, "the repository holds no model in GGUF", "Choose another")
     if not wanted:
-        problem = "which quantization is not said"
-        raise ModelError(name, problem, _offer(name, models, USUAL))
+        raise _unclear(name, "which quantization is not said", models, USUAL)
     if len(chosen) > 1:
-        raise ModelError(name, "several files match", _offer(name, chosen, wanted))
+        raise _unclear(name, "several files match", chosen, wanted)
     what = "file" if wanted.lower().endswith(".gguf") else "quantization"
-    raise ModelError(name, f"there is no such {what}", _offer(name, models, wanted))
+    raise _unclear(name, f"there is no such {what}", models, wanted)
 
 
 def models_in(files: Iterable[str]) -> dict[str, list[str]]:
@@ -164,12 +236,12 @@ def _siblings(part: str) -> list[str]:
     return [f"{start}-{n:05}-of-{of}{end}" for n in range(1, int(of) + 1)]
 
 
-def _offer(name: str, models: Iterable[Sequence[str]], wanted: str) -> str:
-    """Return the remedy: what to write, the nearest first."""
-    repo = parse(name).repo
+def _unclear(name: str, problem: str, models: Iterable[Sequence[str]], wanted: str) -> ModelError:
+    """Return the error with what to write, the nearest first."""
+    base = f"{PREFIX}{parse(name).repo}"
     called = labels(models)
     if wanted.lower().endswith(".gguf") or not any(each.startswith(":") for each in called):
         found = nearest(wanted, (parts[0] for parts in called.values()))
-        return f"Write hf:{repo}/FILE with one of {listed(found)}"
+        return ModelError(name, problem, f"Write {base}/FILE with one of {listed(found)}")
     found = [each.lstrip(":/") for each in nearest(f":{wanted}", called)]
-    return f"Write hf:{repo}:QUANTIZATION with one of {listed(found)}"
+    return QuantizationError(name, problem, base, found)

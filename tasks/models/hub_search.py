@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from json import JSONDecodeError
 
 import httpx
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, get_token
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is httpx's
     GatedRepoError,
     HFValidationError,
@@ -21,17 +21,21 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError 
 
 from tasks.errors import ModelError
 from tasks.models import hub_cache
+from tasks.models.hub_bytes import answer_of, retry_after_s
 from tasks.models.nearest import close, listed, nearest
 
-# JSONDecodeError: what answers is no hub, but a proxy or a mirror's front page.
 FAILURES = (
     HTTPError,
     httpx.HTTPError,
     httpx.InvalidURL,
     HFValidationError,
-    JSONDecodeError,
     OSError,
+    UnicodeEncodeError,
 )
+# What answers is no hub, but a proxy or a mirror's front page: no JSON, or another.
+NO_ANSWERS = (JSONDecodeError, KeyError, TypeError, AttributeError)
+NO_HUB = "its answer is not that of a hub"
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # as huggingface_hub knows it
 _LONGEST_CAUSE = 300
 _SEARCHES = 4  # each takes a request
 _FOUND = 20  # repositories of a search, of which the nearest are shown
@@ -51,21 +55,20 @@ def explaining(name: str, repo: str, kind: type[ModelError] = ModelError) -> Ite
         yield
     except FAILURES as error:
         told = explained(name, repo, error)
-        if isinstance(error, GatedRepoError):
-            remedy = told.remedy
-        elif isinstance(error, RepositoryNotFoundError | HFValidationError):
-            remedy = _instead(repositories_like(repo)) or told.remedy
-        else:
-            remedy = told.remedy + _here(name)
+        remedy = told.remedy
+        if _is_missing(error):
+            remedy = _instead(repositories_like(repo)) or remedy
+        elif not _is_refused(error):
+            remedy += _here(name)
         raise kind(name, told.problem, remedy) from error
 
 
 def explained(name: str, repo: str, error: Exception) -> ModelError:
     """Return what an error at the hub means for the user."""
-    if isinstance(error, GatedRepoError):
-        return ModelError(name, "its owner grants access by request", f"Ask at the page of {repo}")
-    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+    if _is_missing(error):
         return ModelError(name, f"there is no repository {repo}", "Check the spelling")
+    if _is_refused(error):
+        return _refused(name, repo, error)
     if isinstance(error, OfflineModeIsEnabled):
         return ModelError(name, "it is not in the cache, and HF_HUB_OFFLINE is set", "Unset it")
     return ModelError(
@@ -76,11 +79,57 @@ def explained(name: str, repo: str, error: Exception) -> ModelError:
     )
 
 
+def _is_missing(error: Exception) -> bool:
+    """Tell whether there is no such repository, or none that can be seen from here."""
+    if isinstance(error, GatedRepoError):  # it is a RepositoryNotFoundError too
+        return False
+    if isinstance(error, RepositoryNotFoundError | HFValidationError):
+        return True
+    # huggingface_hub tells those alone that have X-Error-Code, or are of an https:// address.
+    answer = answer_of(error)
+    return (
+        answer is not None
+        and answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND)
+        and "/api/models/" in answer.url.path
+        and not _is_refused(error)
+    )
+
+
+def _is_refused(error: Exception) -> bool:
+    """Tell whether it takes another token."""
+    answer = answer_of(error)
+    return isinstance(error, GatedRepoError | UnicodeEncodeError) or (
+        answer is not None
+        and answer.status_code == httpx.codes.UNAUTHORIZED
+        and ("/resolve/" in answer.url.path or _message(answer) == _BAD_TOKEN)
+    )
+
+
+def _refused(name: str, repo: str, error: Exception) -> ModelError:
+    answer = answer_of(error)
+    if answer is None or _message(answer) == _BAD_TOKEN:
+        problem = f"{constants.ENDPOINT} knows no such token as yours"
+        return ModelError(name, problem, "Correct HF_TOKEN, or unset it and `hf auth logout`")
+    remedy = f"Ask at the page of {repo}"
+    if get_token() is None:
+        remedy += ", and set HF_TOKEN to a token of the account that was let in"
+    return ModelError(name, "its owner grants access by request", remedy)
+
+
 def _cause(error: Exception) -> str:
     """Return what went wrong; hubs put several lines into it."""
-    if isinstance(error, JSONDecodeError):
-        return "its answer is not that of a hub"
-    return str(error).strip().partition("\n")[0][:_LONGEST_CAUSE] or type(error).__name__
+    answer = answer_of(error)
+    if answer is None:
+        cause = str(error) or type(error).__name__
+    else:
+        cause = f"it answers {answer.status_code} {answer.reason_phrase} {_message(answer)}"
+        if (wait_s := retry_after_s(answer)) is not None:
+            cause = f"{cause.strip()}, try again in {wait_s:.0f} s"
+    return cause.strip().partition("\n")[0][:_LONGEST_CAUSE]
+
+
+def _message(answer: httpx.Response) -> str:
+    return str(answer.headers.get("X-Error-Message", ""))
 
 
 def no_gguf(name: str, repo: str) -> ModelError:
@@ -98,7 +147,7 @@ def repositories_like(repo: str) -> list[str]:
     the name first.
     """
     words = re.split(r"(?=[-_])", repo.rpartition("/")[2])
-    with suppress(*FAILURES):
+    with suppress(*FAILURES, *NO_ANSWERS):
         for n_words in range(len(words), max(0, len(words) - _SEARCHES), -1):
             text = "".join(words[:n_words])
             found = HfApi().list_models(search=text, filter="gguf", sort="downloads", limit=_FOUND)

@@ -61,7 +61,7 @@ def stamp_of_paths(paths: Sequence[Path]) -> list[list[int | str]]:
 
 
 def _memory(paths: Sequence[Path], home: Path) -> Path:
-    return home / "identities" / f"{sha256(str(paths[0]).encode()).hexdigest()}.json"
+    return home / "identities" / f"{sha256(':'.join(map(str, paths)).encode()).hexdigest()}.json"
 
 
 def _remembered(memory: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tasks.models import ollama
 from tasks.models.known_sizes import Size, Sizes, read_sizes
 from tasks.models.nearest import close, listed
 from tasks.models.registry import KnownModel, read_known
-from tasks.models.split_files import gguf_files, kind_of, parts_of
+from tasks.models.split_files import gguf_files, kind_of, parts_of, user_path
 from tasks.settings import Settings
 
 Place = Literal["models.toml", "folder", "hub cache", "Ollama"]
@@ -117,7 +117,7 @@ def _here(model: KnownModel, settings: Settings) -> tuple[Path, ...]:
         elif model.source.startswith(ollama.PREFIX):
             path = ollama.find(model.source).path
         else:
-            path = settings.models / (model.file or Path(model.source).expanduser())
+            path = settings.models / (model.file or user_path(model.source))
         return parts_of(path, "") if path else ()
     return ()
 

@@ -12,6 +12,7 @@ Source: types/model/name.go and server/images.go at github.com/ollama/ollama.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,10 +22,15 @@ from typing import Self
 from pydantic import BaseModel, Field, ValidationError
 
 from tasks.errors import ModelError
-from tasks.models.nearest import listed, nearest
+from tasks.models.nearest import close, listed, nearest
 from tasks.models.split_files import is_file
 
 PREFIX = "ollama:"
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:ollama|ollama\.com|registry\.ollama\.ai)/(?:library/)?"
+    r"(?P<name>[\w.-]+(?:/[\w.-]+)?(?::[\w.-]+)?)/?",
+    re.IGNORECASE | re.ASCII,
+)
 _HOST, _NAMESPACE, _TAG = "registry.ollama.ai", "library", "latest"
 _MODEL_LAYER = "application/vnd.ollama.image.model"
 _ADAPTER_LAYER = "application/vnd.ollama.image.adapter"
@@ -63,6 +69,10 @@ class StoredName:
         """What is equal for names of the same model."""
         return tuple(map(str.casefold, (self.host, self.namespace, self.model, self.tag)))
 
+    def is_same_model(self, other: StoredName) -> bool:
+        """Tell whether both have the same name but for the tag."""
+        return self.key[:3] == other.key[:3]
+
     def __str__(self) -> str:
         """Return the name as a user writes it."""
         tagged = f"{self.model}:{self.tag}"
@@ -93,7 +103,16 @@ def find(name: str) -> StoredModel:
     for each in stored:
         if each.key == wanted.key:
             return _files(name, each.manifest)
-    raise ModelError(name, _problem(wanted, stored), _remedy(wanted, stored))
+    typed = name.removeprefix(PREFIX)
+    raise ModelError(name, _problem(wanted, stored), _remedy(typed, wanted, stored))
+
+
+def meant_by(text: str) -> str:
+    """Return the name that likely is meant by a model's page at Ollama's, or by ollama/model:tag;
+    "" where it is neither."""
+    match = _ADDRESS.fullmatch(text)
+    is_file_name = text.lower().endswith(".gguf")
+    return PREFIX + match["name"] if match and not is_file_name else ""
 
 
 def names() -> Iterator[StoredName]:
@@ -132,17 +151,29 @@ def _problem(wanted: StoredName, stored: Sequence[StoredName]) -> str:
     if not stored:
         places = ", ".join(map(str, stores()))
         return f"Ollama's store is {f'empty ({places})' if places else 'not here'}"
-    if any(each.key[:3] == wanted.key[:3] for each in stored):
+    if any(each.is_same_model(wanted) for each in stored):
         return f"Ollama's store has this model, but not with the tag {wanted.tag}"
     return "there is no such model in Ollama's store"
 
 
-def _remedy(wanted: StoredName, stored: Sequence[StoredName]) -> str:
-    pull = f"ollama pull {str(wanted).removeprefix(PREFIX)}"
+def _remedy(typed: str, wanted: StoredName, stored: Sequence[StoredName]) -> str:
+    pull = f"ollama pull {typed}"
     if not stored:
         return f"Fetch it with {pull}, or set OLLAMA_MODELS to where the models are"
-    there = listed(nearest(str(wanted), map(str, stored)))
-    return f"There is {there}; or fetch it with {pull}"
+    if near := _near(wanted, stored):
+        return f"There is {listed(near)}; or fetch it with {pull}"
+    return f"`lectern models list` shows what there is; or fetch it with {pull}"
+
+
+def _near(wanted: StoredName, stored: Sequence[StoredName]) -> list[str]:
+    """Return the names that may have been meant: those of the same model, else of models that are
+    called alike, the nearest tags first."""
+    same = [each for each in stored if each.is_same_model(wanted)] or stored
+    models = close(wanted.model, (each.model for each in same))
+    tags = nearest(wanted.tag, (each.tag for each in same))
+    near = (each for each in same if each.model in models)
+    by_name = sorted(near, key=lambda each: (models.index(each.model), tags.index(each.tag)))
+    return list(map(str, by_name))
 
 
 def _files(name: str, manifest: Path) -> StoredModel:

@@ -1,11 +1,14 @@
 """The models that have names: models.toml.
 
-Owns the file's form, and reading such files. Looks for no model's files (tasks.models.files).
+Owns the file's form, reading such files, and telling of errors by those names. Looks for no model's
+files (tasks.models.files).
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +25,8 @@ from pydantic import (
 )
 
 from tasks.errors import ModelError
+from tasks.models.hub_names import QuantizationError, parse
+from tasks.models.nearest import listed, nearest
 from tasks.records import RopeScaling
 
 
@@ -181,3 +186,28 @@ def read_tables(path: Path, form: TypeAdapter[dict[str, Table]]) -> dict[str, Ta
             for one in error.errors()
         )
         raise ModelError(str(path), wrong, "Correct it") from error
+
+
+@contextmanager
+def told_as(called: str, origin: str, entry: KnownModel | None) -> Iterator[None]:
+    """Tell what a repository has, or should have, by the name that models.toml has for it.
+
+    Args:
+        called: a name, perhaps with a quantization; origin: what it means; entry: its own.
+
+    Raises:
+        ModelError: something failed.
+    """
+    try:
+        yield
+    except ModelError as error:
+        if entry is None or not origin.startswith("hf:"):
+            raise
+        name = called if origin == entry.source else called.rpartition(":")[0]
+        if isinstance(error, QuantizationError):
+            raise QuantizationError(called, error.problem, name, error.offered) from error
+        wanted = parse(origin).wanted
+        if not entry.quantizations or wanted.lower() in map(str.lower, entry.quantizations):
+            raise
+        has = f"models.toml has {name} in {listed(nearest(wanted, entry.quantizations))}"
+        raise type(error)(error.subject, error.problem, f"{error.remedy}. {has}") from error

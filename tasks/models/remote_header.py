@@ -18,9 +18,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-import httpx
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from tasks.errors import ModelError
 from tasks.files import make_folder, put_in_place, state_errors, write_private
@@ -29,6 +27,7 @@ from tasks.models import hub_search
 from tasks.models.files import Progress
 from tasks.models.header_bytes import header_end
 from tasks.models.hub import SHA256, Report, files_meant
+from tasks.models.hub_bytes import patiently, pieces
 from tasks.settings import Settings
 
 MIB = 1 << 20
@@ -94,7 +93,7 @@ def fetch_header(name: str, settings: Settings, progress: Progress | None = None
 
 def _remote_file(repo: str, file: str) -> _RemoteFile:
     url = hf_hub_url(repo, file)
-    remote = get_hf_file_metadata(url)
+    remote = patiently(partial(get_hf_file_metadata, url))
     if not remote.size or not remote.etag:
         raise OSError(f"the hub does not tell the size of {file}")
     return _RemoteFile(PurePosixPath(file).name, url, remote.etag, remote.size)
@@ -132,32 +131,12 @@ def _beginning(file: _RemoteFile, first_bytes: int, name: str, report: Report | 
         if len(data) >= min(file.size, _MOST_BYTES):
             problem = f"the header of {file.name} comes to no end"
             raise ModelError(name, problem, "Choose another file")
-        piece = _piece(file.url, len(data), min(wanted, file.size))
-        if not piece:
-            raise OSError(f"{file.name} ended after {len(data):,} of {file.size:,} bytes")
-        data += piece
+        stop = min(wanted, file.size)
+        data += b"".join(pieces(file.url, len(data), stop, file.size))
         if report:
-            report(len(data), max(len(data), min(wanted, file.size)))
+            report(len(data), stop)
         wanted = 2 * len(data)
     return data[:end]
-
-
-def _piece(url: str, start: int, stop: int) -> bytes:
-    """Return the bytes from start up to stop, or fewer where the connection breaks."""
-    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
-    headers["Range"] = f"bytes={start}-{stop - 1}"
-    pieces: list[bytes] = []
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=30) as answer:
-        answer.raise_for_status()
-        skipped = start if answer.status_code != httpx.codes.PARTIAL_CONTENT else 0
-        missing = stop - start + skipped  # a server that knows no ranges sends the whole
-        with suppress(httpx.TransportError):
-            for each in answer.iter_bytes(MIB):
-                pieces.append(each[:missing])
-                missing -= len(pieces[-1])
-                if missing == 0:
-                    break
-    return b"".join(pieces)[skipped:]
 
 
 def _write_sparse(path: Path, data: bytes, size: int) -> Path:

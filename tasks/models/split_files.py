@@ -1,8 +1,9 @@
 """GGUF files on this disk, and the parts of a split one, which llama-gguf-split names
 NAME-00001-of-00003.gguf.
 
-Owns which files belong together, and the line about one that is not there. Of what is in them it
-knows the kind alone.
+Owns which files belong together by their names, and the line about one that is not there. Of what
+is in them it knows the kind alone; tasks.models.split_check tells whether they are what they are
+called.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from tasks.errors import ModelError
 from tasks.models.nearest import close, listed
 
-_PART = re.compile(r"^(?P<stem>.+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.gguf$", re.IGNORECASE)
+_PART = re.compile(
+    r"(?P<stem>.+)-(?P<n>\d{5})(?P<of>-of-(?P<total>\d{5})\.gguf)", re.IGNORECASE | re.DOTALL
+)
 _BEGINNING = 4096  # bytes, in which the converter writes what kind of file it is
 _STRING = 8  # gguf_metadata_value_type
 _LONGEST_KIND = 40
@@ -32,33 +35,51 @@ def parts_of(path: Path, name: str) -> tuple[Path, ...]:
         OSError: it can't be told.
     """
     paths = siblings(path)
-    for each in paths:
-        if each.is_file():
-            continue
+    missing = [each for each in paths if not each.is_file()]
+    for each in missing:
+        it = "it" if name == str(each) else str(each)
         if each.is_dir():
-            raise ModelError(name, f"{each} is a folder", _in_folder(each))
+            raise ModelError(name, f"{it} is a folder", _in_folder(each))
         if each.exists():  # a pipe or a device would never end
-            raise ModelError(name, f"{each} is no file", "Give the path of a GGUF file")
-        if len(paths) > 1 and any(map(is_file, paths)):
-            raise ModelError(name, f"{each} is missing", "Fetch it: all parts are needed")
-        raise ModelError(name, f"there is no file {path}", _nearest(path))
+            raise ModelError(name, f"{it} is no file", "Give the path of a GGUF file")
+    if len(missing) == len(paths):
+        problem = "there is no such file" if name == str(path) else f"there is no file {path}"
+        raise ModelError(name, problem, _nearest(path))
+    if missing:
+        are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        lacking = listed([each.name for each in missing])
+        problem = f"{lacking} {are} missing in {path.parent}"
+        raise ModelError(name, problem, f"Fetch {them}: all parts are needed")
     return tuple(paths)
 
 
 def siblings(path: Path) -> list[Path]:
     """Return where all parts are if the path is one of several; else the path."""
-    part = _PART.match(path.name)
+    part = _PART.fullmatch(path.name)
     if part is None or not 1 <= int(part["n"]) <= int(part["total"]):
         return [path]
-    total = int(part["total"])
-    names = (f"{part['stem']}-{n:05}-of-{total:05}.gguf" for n in range(1, total + 1))
+    names = (f"{part['stem']}-{n:05}{part['of']}" for n in range(1, int(part["total"]) + 1))
     return [path.with_name(name) for name in names]
+
+
+def stem_of(path: Path) -> str:
+    """Return what all parts of a split file are called before their numbers; of a file that is
+    whole its name without its ending."""
+    part = _PART.fullmatch(path.name)
+    return part["stem"] if part else path.stem
 
 
 def gguf_files(folder: Path) -> list[Path]:
     """Return the GGUF files in a folder; of a split one the first part."""
     found = (path for path in folder.glob("*") if path.suffix.lower() == ".gguf")
     return sorted({siblings(path)[0] for path in found if is_file(path)})
+
+
+def user_path(text: str) -> Path:
+    """Return a path as a user writes it; a ~ of nobody stays as it is."""
+    with suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)
 
 
 def is_file(path: Path) -> bool:
@@ -91,5 +112,7 @@ def _in_folder(folder: Path) -> str:
 
 
 def _nearest(path: Path) -> str:
-    near = close(path.name, (each.name for each in gguf_files(path.parent)))
+    there = {each.name: stem_of(each) for each in gguf_files(path.parent)}
+    stems = close(stem_of(path), there.values())
+    near = [name for stem in stems for name in there if there[name] == stem]
     return f"Check the path{f'; there is {listed(near)}' if near else ', or fetch the file'}"

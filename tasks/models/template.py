@@ -248,12 +248,21 @@ def _fold_system(messages: Sequence[Message]) -> list[Message]:
     return [replace(rest[0], content="\n\n".join([*system, rest[0].content])), *rest[1:]]
 
 
+# How prompts end behind which reasoning begins, and what they show before earlier answers: Command
+# A, gpt-oss, Muse Glimmer, Apriel 1.6.
+_OPENS_REASONING = (
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|end|><|start|>assistant", "<|channel|>final<|message|>"),
+    ("<|eot|><|start|>assistant", " to=user<|message|>"),
+    ("Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n"),
+)
+
+
 def _close_reasoning(prompt: str) -> str:
     """Close a reasoning block that the template opens for the answer, whatever it was told."""
-    if prompt.endswith("<|START_THINKING|>"):
-        return f"{prompt}<|END_THINKING|>"
-    if prompt.endswith("<|end|><|start|>assistant"):  # gpt-oss: as it shows earlier answers
-        return f"{prompt}<|channel|>final<|message|>"
+    for opens, closes in _OPENS_REASONING:
+        if prompt.endswith(opens):
+            return f"{prompt}{closes}"
     opened = re.search(r"<([\w:]*think[\w:]*)>\s*\Z", prompt)
     return f"{prompt.rstrip()}\n\n</{opened[1]}>\n\n" if opened else prompt
 

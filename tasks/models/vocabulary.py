@@ -24,7 +24,7 @@ from tasks.errors import ModelError
 from tasks.files import write_private
 from tasks.models.rope import Rope
 
-FORMAT = 5  # of the cache file; raise it when Vocabulary or the child's checks change
+FORMAT = 6  # of the cache file; raise it when Vocabulary or the child's checks change
 READ_SECONDS = 180.0  # a busy machine may need a minute; the child bounds its own CPU time
 
 # llama.h, enum llama_token_attr
@@ -46,6 +46,7 @@ class Vocabulary:
         template: the chat template; "" where there is none.
         rope: its positions, and for how many it was trained.
         names: what its makers call it: `general.name`, basename, finetune; those that are there.
+        unfit: why it can't answer, whatever it is asked in; "" where nothing says so.
         eog: tokens that end an answer, as far as llama.cpp knows.
         between: what its template writes between an answer and the next question.
         template_problem: what went wrong when the child tried the template; "" if nothing.
@@ -63,6 +64,7 @@ class Vocabulary:
     add_bos: bool
     template: str
     names: Sequence[str] = ()
+    unfit: str = ""
     eog: Sequence[int] = ()
     between: str = ""
     template_problem: str = ""
@@ -177,9 +179,9 @@ def _failure(done: subprocess.CompletedProcess[bytes], path: Path, model: str) -
     Only the first two are the file's fault.
     """
     another = "Get the file again, or choose another model"
-    last_words = done.stdout.decode(errors="replace").strip()
-    if done.returncode == 1 and last_words:
-        return ModelError(model, last_words, another)
+    if done.returncode == 1 and done.stdout:
+        problem, remedy = json.loads(done.stdout.splitlines()[-1])
+        return ModelError(model, problem, remedy or another)
     if done.returncode == -signal.SIGPROF:
         return ModelError(model, "its chat template comes to no end", another)
     if done.returncode == -signal.SIGKILL:

@@ -4,7 +4,8 @@
     python -m tasks.models.vocabulary_child serve MODEL       answer lines of JSON until stdin ends
 
 The file may be hostile: this process has limits, and whatever it does, its parent lives on.
-It ends with status 1 and a clause on stdout where it knows what is wrong.
+It ends with status 1 where it knows what is wrong; asked to read, it then writes a JSON line of the
+problem and the remedy, which is "" where only another file helps.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import llama_cpp
 
 from tasks.errors import ModelError
 from tasks.models.gguf_header import GgufHeader
-from tasks.models.header_values import header_value, quantization_of, rope_of
+from tasks.models.header_values import header_value, quantization_of, rope_of, why_unfit
 from tasks.models.limits import TEMPLATE_SECONDS, bounded, lower
 from tasks.models.llama_log import LlamaLog
 from tasks.models.template import PROBE, ChatTemplate, JinjaRenderer
@@ -62,7 +63,8 @@ class Model:
             self.header = GgufHeader(path)
             kind = self.header.text("general.type")
             if kind not in ("", "model"):
-                raise ModelError(path.name, f"it is no model, but an addition to one ({kind[:40]})")
+                problem = f"it is no model, but an addition to one ({kind[:40]})"
+                raise ModelError(path.name, problem, "Choose the model itself")
             self._model = llama_cpp.llama_model_load_from_file(str(path).encode(), parameters)
         if not self._model:
             raise ModelError(path.name, f"llama.cpp can't read it ({heard.cause})")
@@ -90,6 +92,7 @@ class Model:
         return Vocabulary(
             quantization=quantization_of(self._model),
             rope=rope_of(self._model),
+            unfit=why_unfit(self._model),
             kind=KINDS.get(llama_cpp.llama_vocab_type(vocab), "other"),
             pre=header_value(self._model, "tokenizer.ggml.pre"),
             tokens=[text.decode(errors="surrogateescape") for text in texts],
@@ -112,12 +115,14 @@ def main() -> None:
             _read(model, Path(sys.argv[3]))
         else:
             _serve(model)
+        return
     except ModelError as error:
-        print(error.problem)
-        sys.exit(1)
+        wrong = (error.problem, error.remedy)
     except MemoryError:
-        print("reading its header takes more memory than a file of its size should")
-        sys.exit(1)
+        wrong = ("reading its header takes more memory than a file of its size should", "")
+    if command == "read":  # whoever is served waits for ids
+        print(json.dumps(wrong))
+    sys.exit(1)
 
 
 def _read(model: Model, out: Path) -> None:

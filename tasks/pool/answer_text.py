@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Sequence
 
 # How families open and close their reasoning, as their chat templates have it: most; Command A
-# and R7B; Magistral and Ministral; Seed-OSS; MiniMax M3; Hunyuan; Gemma 4; gpt-oss.
+# and R7B; Magistral and Ministral; Seed-OSS; MiniMax M3; Hunyuan; Gemma 4; gpt-oss; Apriel.
 REASONING_MARKS = (
     ("<think>", "</think>"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -19,6 +19,7 @@ REASONING_MARKS = (
     ("<think:opensource>", "</think:opensource>"),
     ("<|channel>", "<channel|>"),
     ("<|channel|>analysis", "<|channel|>final<|message|>"),
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
 )
 
 

@@ -62,6 +62,7 @@ class Fit:
     Attributes:
         quantization: that it is counted in; "": its file does not say.
         n_ctx: of one sequence: as asked for, at most what the model takes.
+        n_ctx_asked: that may be more.
         weights, cache, compute: wherever they are.
         process: of a worker beside them, the vocabulary included.
         ram: of all this, what is in the machine's memory.
@@ -73,6 +74,7 @@ class Fit:
 
     quantization: str
     n_ctx: int
+    n_ctx_asked: int
     n_seq_max: int
     weights: int
     cache: int

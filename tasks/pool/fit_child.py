@@ -35,6 +35,9 @@ from tasks.pool.protocol import WorkerConfig
 
 _CPU_SECONDS = 120
 _STEP = 256  # tokens in which contexts are counted
+# Of a graph for a step: llama_context::graph_max_nodes() allows so many for a token at most, and
+# ggml_backend_sched_new() has 61 tensors and some numbers for each.
+_MOST_NODES, _NODE_BYTES = 160, 22 << 10
 _MOST_N_CTX, _MOST_SEQUENCES = 1 << 20, 64  # as the settings have them
 
 
@@ -43,7 +46,7 @@ def main() -> None:
     import_module("tasks.pool.serving")  # as a worker does: its memory counts
     order = Order(**json.loads(sys.stdin.readline()))
     config = WorkerConfig(**order.config)
-    _limit(Path(config.model_path))
+    _limit(config)
     answer: dict[str, Any]
     try:
         if order.only_refusal:
@@ -58,14 +61,22 @@ def main() -> None:
     out.flush()
 
 
-def _limit(path: Path) -> None:
+def _limit(config: WorkerConfig) -> None:
     """Bound this process like tasks.models.vocabulary_child; not its memory where there are GPUs,
-    whose drivers reserve what they do not use."""
+    whose drivers reserve what they do not use.
+
+    A context describes the graph of a step in addresses that it mostly does not use, and that count
+    nevertheless: of Qwen3.5-27B 0.6 GiB for a step of 512 tokens, 1.8 GiB for one of 2,048.
+    """
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_CPU, _CPU_SECONDS)
-    if not gpus():
-        with suppress(OSError):  # llama.cpp will say what is wrong with it
-            lower(resource.RLIMIT_DATA, (1 << 30) + 4 * min(path.stat().st_size, 1 << 29))
+    if gpus():
+        return
+    graph = _NODE_BYTES * _MOST_NODES * config.n_batch
+    with suppress(OSError):  # llama.cpp will say what is wrong with it
+        size = Path(config.model_path).stat().st_size
+        room = (1 << 30) + 4 * min(size, 1 << 29) + graph
+        lower(resource.RLIMIT_DATA, min(room, psutil.virtual_memory().total))
 
 
 def _refusal(config: WorkerConfig, held: int) -> tuple[str, str, str] | None:
@@ -82,7 +93,7 @@ def _fit(config: WorkerConfig, order: Order) -> Fit:
     with needs(config) as need_of:
         process = int(psutil.Process().memory_info().rss) + order.unseen
         longest = need_of.model.n_ctx(replace(config, n_ctx=_MOST_N_CTX))
-        config = replace(config, n_ctx=min(config.n_ctx, longest))
+        asked, config = config.n_ctx, replace(config, n_ctx=min(config.n_ctx, longest))
         here = _Here(need_of, config, order.quantization)
         need = here.need(config)
         whole = need.everywhere
@@ -90,6 +101,7 @@ def _fit(config: WorkerConfig, order: Order) -> Fit:
         return Fit(
             quantization=order.quantization or quantization_of(need_of.model.handle),
             n_ctx=config.n_ctx,
+            n_ctx_asked=asked,
             n_seq_max=config.n_seq_max,
             weights=whole.weights,
             cache=whole.cache,
@@ -130,34 +142,17 @@ class _Here:
         self.ram = free_memory()
         self._gpus = gpus_for(config) if config.n_gpu_layers else []
         if quantization and not need_of.weights_as(quantization):
-            problem = f"llama.cpp can't quantize it to {quantization}"
-            raise ModelError("", problem, "Choose another, such as Q4_0 or Q8_0")
+            raise _no_such(quantization)
 
     def need(self, config: WorkerConfig) -> Need:
-        return self.quantized(config, self._quantization) or self._as_it_is(config)
-
-    def _as_it_is(self, config: WorkerConfig) -> Need:
-        """Return the need, in proportion where there is no room for so large a context's mere
-        description.
-
-        Raises:
-            ModelError: llama.cpp makes no context at all.
-        """
-        try:
-            return self._need_of(config)
-        except ModelError:
-            if config.n_seq_max == 1:
-                raise
-        fewer = replace(config, n_seq_max=config.n_seq_max // 2)
-        need = self._as_it_is(fewer)
-        return replace(need, cache=need.cache * config.n_seq_max // fewer.n_seq_max)
+        return self.quantized(config, self._quantization) or self._need_of(config)
 
     def quantized(self, config: WorkerConfig, name: str) -> Need | None:
         """Return the need if it were so quantized; None: llama.cpp does not know."""
         size = self._need_of.weights_as(name) if name else 0
         if not size:
             return None
-        whole = self._as_it_is(config).everywhere
+        whole = self._need_of(config).everywhere
         return replace(whole, weights=whole.weights - self._need_of.model.n_bytes + size)
 
     def holds(self, need: Need) -> bool:
@@ -185,6 +180,15 @@ class _Here:
             return self.holds(self.need(config))
         except ModelError:  # llama.cpp makes no such context
             return False
+
+
+def _no_such(quantization: str) -> ModelError:
+    from tasks.models.nearest import listed, nearest  # a worker does not have it in memory
+
+    prefix = "LLAMA_FTYPE_MOSTLY_"
+    names = [name.removeprefix(prefix) for name in dir(llama) if name.startswith(prefix)]
+    problem = f"llama.cpp can't quantize it to {quantization}"
+    return ModelError("", problem, f"Choose another: {listed(nearest(quantization, names))}")
 
 
 if __name__ == "__main__":

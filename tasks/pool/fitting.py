@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -45,6 +46,9 @@ _SHAPE = "shape-"  # begins what stands for the identity of a file made for its 
 _TOKEN_BYTES = 300  # that llama.cpp has for one of a vocabulary of 150,000 with as many merges
 _DRAFT = "the draft model takes memory of its own beside this"
 _ANOTHER = "Get the file again, or choose another model"
+_LOWER = "Free some, or lower LECTERN_POOL_N_BATCH, LECTERN_POOL_N_SEQ_MAX or LECTERN_POOL_N_CTX"
+# As llama.cpp, ggml and the C++ library say it before they abort.
+_LACK = re.compile(r".*(?:insufficient memory|failed to allocate|bad_alloc).*")
 
 
 def fit(
@@ -61,11 +65,12 @@ def fit(
     Args:
         name: as resolve() takes it. Of what is not here, no more than the header is fetched.
         n_ctx, n_seq_max: None: as set, or as measured here.
-        quantization: to count as if it were so quantized; "": as it is.
+        quantization: to count as if it were so quantized, in any case; "": as it is.
 
     Raises:
         ModelError: there is no such model, or its file can't be read.
     """
+    quantization = quantization.upper().replace("-", "_")
     with _header_of(name, settings, quantization, progress) as files:
         config = config_for(files, settings)
         config = replace(
@@ -91,7 +96,7 @@ def fit_of(config: WorkerConfig, model: str, quantization: str = "", unseen: int
         ModelError: the file can't be read, or llama.cpp knows no such quantization.
     """
     asked = asdict(replace(config, adapts=False))
-    answer = _ask(Order(asked, quantization.upper(), list(OTHERS), unseen), model)
+    answer = _ask(Order(asked, quantization, list(OTHERS), unseen), model)
     gpus = [GpuFit(**each) for each in answer.pop("gpus")]
     others = [QuantizedFit(**each) for each in answer.pop("quantizations")]
     return Fit(gpus=gpus, quantizations=others, **answer)
@@ -155,20 +160,26 @@ def _ask(order: Order, model: str) -> dict[str, Any]:
         problem = f"reading its header took longer than {_PATIENCE_S:.0f} s"
         raise ModelError(model, problem, _ANOTHER) from None
     if not done.stdout.endswith(b"\n"):
-        raise ModelError(model, _how_it_ended(done), _ANOTHER)
+        raise _how_it_ended(done, model)
     answer: dict[str, Any] = json.loads(done.stdout)
     if "problem" in answer:
         raise ModelError(model, answer["problem"], answer.get("remedy") or _ANOTHER)
     return answer
 
 
-def _how_it_ended(done: subprocess.CompletedProcess[bytes]) -> str:
+def _how_it_ended(done: subprocess.CompletedProcess[bytes], model: str) -> ModelError:
+    said = done.stderr.decode(errors="replace").strip()
     if done.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
-        return "reading its header took too long, or more memory than this machine has"
-    if done.returncode < 0:
-        return f"llama.cpp ended while reading it (signal {-done.returncode})"
-    said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    return f"reading its header failed: {said[:200] or f'status {done.returncode}'}"
+        problem = "reading its header took too long, or more memory than this machine has"
+    elif done.returncode < 0 and (lack := _LACK.search(said)):
+        problem = f"to describe it takes llama.cpp more memory than it may have ({lack[0][:160]})"
+        return ModelError(model, problem, _LOWER)
+    elif done.returncode < 0:
+        problem = f"llama.cpp ended while reading it (signal {-done.returncode})"
+    else:
+        last = said.rpartition("\n")[2]
+        problem = f"reading its header failed: {last[:200] or f'status {done.returncode}'}"
+    return ModelError(model, problem, _ANOTHER)
 
 
 @contextmanager

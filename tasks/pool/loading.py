@@ -46,6 +46,7 @@ from tasks.pool.lora import LoadedAdapter, load_adapters, size_of
 from tasks.pool.protocol import WorkerConfig
 
 _MOST_UNUSED = 128  # tokens, as llama.cpp allows them for speculation
+_MOST_DESCRIBED = 1 << 22  # tokens of a context; each takes some 50 bytes before any cache
 
 
 class Model:
@@ -74,7 +75,7 @@ class Model:
         self.adapters: tuple[LoadedAdapter, ...] = ()
         self.n_bytes = int(llama.llama_model_size(handle))
         self.n_swa = int(llama.llama_model_n_swa(handle))
-        self._has_state = bool(
+        self.has_state = bool(
             llama.llama_model_is_recurrent(handle) or llama.llama_model_is_hybrid(handle)
         )
 
@@ -97,7 +98,7 @@ class Model:
         would miss it. In a split one each sequence fills its cells in order.
         """
         all_seen = self.n_swa == 0 or self.n_ctx(config) <= self.n_swa
-        return not self._has_state and (all_seen or not config.kv_unified)
+        return not self.has_state and (all_seen or not config.kv_unified)
 
     @property
     def resident(self) -> int | None:
@@ -256,10 +257,12 @@ def needs(config: WorkerConfig) -> Iterator[Needs]:
 
 
 class Needs:
-    """What a model takes, which is loaded without its weights."""
+    """What a model takes, which is loaded without its weights. It is asked for many configs, and
+    often for one again."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
+        self._logged: dict[str, tuple[Need, tuple[int, ...]]] = {}  # by all that a config says
         self._path = Path(model.config.model_path)
         n_layers = int(llama.llama_model_n_layer(model.handle))
         self._sizes = sizes_by_layer(self._path, n_layers) if on_gpu(model.config) else None
@@ -270,15 +273,39 @@ class Needs:
         Raises:
             ModelError: llama.cpp makes no such context.
         """
+        whole, compute = self._described(config)
+        if self._sizes is None:
+            return whole
+        return place(whole, Layers(*self._sizes, whole.cache, compute), gpus_for(config), config)
+
+    def _described(self, config: WorkerConfig) -> tuple[Need, tuple[int, ...]]:
+        """Return what it takes if it were in one place, and of that the buffers of each GPU.
+
+        What each sequence adds is told from two of them where to describe all takes too much: the
+        states of a model that has some (llama_memory_recurrent) are allocated even here.
+        """
+        n = config.n_seq_max
+        if n <= 2 or not (self.model.has_state or n * self.model.n_ctx(config) > _MOST_DESCRIBED):
+            return self._read(config)
+        (one, first), (two, second) = (self._read(replace(config, n_seq_max=n)) for n in (1, 2))
+        whole = replace(
+            two,
+            cache=_continued(one.cache, two.cache, n),
+            compute=_continued(one.compute, two.compute, n),
+        )
+        return whole, tuple(_continued(*pair, n) for pair in zip(first, second, strict=True))
+
+    def _read(self, config: WorkerConfig) -> tuple[Need, tuple[int, ...]]:
+        if (known := self._logged.get(repr(config))) is not None:
+            return known
         with LOG.heard() as heard:
             ctx = make_context(self.model, config)
             llama.llama_free(ctx)
         whole = need_in(heard.lines, weights=self.model.n_bytes + size_of(config.lora))
-        if self._sizes is None:
-            return whole
-        used = gpus_for(config)
-        compute = tuple(compute_on(heard.lines, gpu.name) for gpu in used)
-        return place(whole, Layers(*self._sizes, whole.cache, compute), used, config)
+        used = gpus_for(config) if self._sizes is not None else []
+        found = whole, tuple(compute_on(heard.lines, gpu.name) for gpu in used)
+        self._logged[repr(config)] = found
+        return found
 
     def weights_as(self, quantization: str) -> int:
         """Return the bytes of its tensors if it were so quantized; 0 where llama.cpp can't tell."""
@@ -290,6 +317,11 @@ class Needs:
         with LOG.heard() as heard:
             code = llama.llama_model_quantize(str(self._path).encode(), b"", ctypes.byref(params))
         return quantized_size(heard.lines) if code == 0 else 0
+
+
+def _continued(one: int, two: int, n: int) -> int:
+    """Return the n-th of numbers that begin so and grow evenly."""
+    return one + (n - 1) * max(0, two - one)
 
 
 def load(

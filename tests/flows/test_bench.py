@@ -143,7 +143,14 @@ def test_a_pool_in_use_is_left_alone(home: Settings, lectern: Lectern, model: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["-m", "/nowhere/model.gguf"], "there is no file /nowhere/model.gguf"),
+        (["-m", "/nowhere/model.gguf"], "/nowhere/model.gguf: there is no such file"),
+        (
+            ["-m", "acme/Tiny-GGUF:q4_0"],
+            "lectern: acme/Tiny-GGUF:q4_0: there is no such file. Did "
+            "you mean hf:acme/Tiny-GGUF:q4_0? Else check the path.",
+        ),
+        (["-m", "x" * 300 + "/y"], "/y: it can't be read (File name too long)"),
+        (["-m", "~of-nobody/y.gguf"], "/~of-nobody/y.gguf: there is no such file"),
         (["--seconds", "0"], "should be greater than or equal to 5"),
     ],
 )

@@ -73,7 +73,8 @@ def test_everything_broken_at_once_is_told_in_lines(tmp_path: Path, lectern: Lec
     assert "Traceback" not in said + done.stderr
     for wanted in (
         "✗ llama.cpp: ", "broken on purpose", "! c++: not found", "✗ results: ", "is no folder",
-        "✗ state: ", "✗ default model: nosuch.gguf", "! models.toml: ", "✗ Prefect: ",
+        "✗ state: ", f"✗ default model: {PROJECT_ROOT / 'nosuch.gguf'}: there is no such file",
+        "! models.toml: ", "✗ Prefect: ",
         "✗ PREFECT_API_URL: ", "! environment: ", "PREFECT_LOGGING_LEVEL", "! OCR: ",
     ):  # fmt: skip
         assert wanted in said
@@ -186,7 +187,7 @@ def test_a_folder_without_permission_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "there is no file"),
+        (None, "model.gguf: there is no such file"),
         (b"", "is no GGUF file"),
         (b"<html>not found</html>", "is no GGUF file"),
     ],

@@ -138,11 +138,28 @@ def test_pull_says_nothing_of_what_fits(
     assert hub.ranges[1:] == [WHOLE]  # nothing is asked of what is here
 
 
-@pytest.mark.parametrize(("name", "broken"), [(ODD, []), (TINY, [0])])
+def test_pull_fetches_again_what_is_damaged_on_the_disk(
+    hub: Hub, lectern: Lectern, fetched: Path, tiny_model: Path
+) -> None:
+    lectern("models", "pull", TINY)
+    [blob] = fetched.glob("blobs/*[0-9a-f]")
+    blob.write_bytes(blob.read_bytes()[:5_000])
+
+    answer = lectern("models", "pull", TINY)
+
+    assert (answer.returncode, answer.stderr) == (
+        0,
+        "tiny.gguf was damaged on this disk: it is fetched again.\n",
+    )
+    assert blob.read_bytes() == tiny_model.read_bytes()
+    assert hub.ranges[-1] == WHOLE
+
+
+@pytest.mark.parametrize(("name", "broken"), [(ODD, []), (TINY, [-500])])
 def test_what_can_not_be_told_is_fetched(
     name: str, broken: list[int], hub: Hub, lectern: Lectern
 ) -> None:
-    """Of an architecture that llama.cpp does not know, or where the line breaks."""
+    """Of an architecture that llama.cpp does not know, or where the hub fails."""
     hub.break_after = broken
     answer = lectern("models", "pull", name)
 

@@ -259,6 +259,15 @@ def test_inspect_shows_a_sample_prompt(folder: Path) -> None:
     assert "<|im_start|>user\n你好，世界！<|im_end|>\n<|im_start|>assistant" in said
 
 
+def test_inspect_tells_the_bits_where_a_file_names_no_quantization(
+    folder: Path, tiny_model: Path
+) -> None:
+    unnamed = Header.read(tiny_model).with_values(general__file_type=None)
+    (folder / "f32.gguf").write_bytes(unnamed.encode())
+
+    assert "quantization      32.0 bits a parameter" in run("inspect", str(folder / "f32.gguf"))
+
+
 def test_inspect_says_why_a_model_is_none_for_chat(folder: Path, tiny_model: Path) -> None:
     base = Header.read(tiny_model).with_values(tokenizer__chat_template=None)
     (folder / "base.gguf").write_bytes(base.encode())

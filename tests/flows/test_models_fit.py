@@ -45,6 +45,23 @@ def test_what_does_not_fit_is_said_and_the_status_is_1(lectern: Lectern, giant: 
     assert "giant.gguf does not fit." in answer.stdout
 
 
+def test_less_than_was_asked_for_is_said(lectern: Lectern, tiny: Path) -> None:
+    """And by what it could be more."""
+    less = lectern("models", "fit", str(tiny), "--n-ctx", "8192", "--n-seq", "1")
+    more = lectern(
+        "models", "fit", str(tiny), "--n-ctx", "8192", "--n-seq", "1", LECTERN_POOL_ROPE_FACTOR="2"
+    )
+
+    said = " ".join(less.stdout.split())
+    assert "1 sequence of 4,096 tokens" in said
+    assert (
+        "It takes 4,096 tokens a sequence, not the 8,192 asked for: LECTERN_POOL_ROPE_FACTOR and "
+        "LECTERN_POOL_ROPE_SCALING stretch it (docs/models.md)."
+    ) in said
+    assert "1 sequence of 8,192 tokens" in more.stdout
+    assert "asked for" not in more.stdout
+
+
 def test_as_json_it_has_all_in_bytes(lectern: Lectern, tiny: Path) -> None:
     answer = lectern("models", "fit", str(tiny), "--n-ctx", "1024", "--n-seq", "2", "--json")
     found = json.loads(answer.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from support.engines import make_runner, request, run
 from support.family_models import stand_in, write_family_model
+from support.gguf_header import Header, text, u32
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
@@ -27,6 +29,7 @@ ASK = [Message("system", "Be brief."), Message("user", "Hello")]
 CHATML = ("<|im_start|>", "<|im_end|>")
 HEADERS = ("<|start_header_id|>", "<|eot_id|>")
 AQUILA = ("<|startofpiece|>", "<|endofpiece|>")
+BOOL_FALSE = struct.pack("<IB", 7, 0)
 GLM = ("[gMASK]", "<|user|>", "<|assistant|>")
 
 
@@ -47,6 +50,10 @@ def _vocabulary(*control: str, name: str = "", kind: str = "bpe", between: str =
         ("chinese-llama-2-7b", (), ""),
         ("alpaca-lora-7b", (), "alpaca"),
         ("wizard-vicuna-13b", (), "vicuna"),
+        ("wizard-vicuna-13b-v0.1", (), "vicuna"),
+        ("ggml-vicuna-13b-v0-q4_1", (), "vicuna-v0"),
+        ("Vicuna 7B Delta v0", (), "vicuna-v0"),
+        ("StableVicuna-13B", (), "stable-vicuna"),
         ("WizardLM-2-7B", (), "wizardlm"),
         ("WizardLM 7B Uncensored", (), "wizardlm-7b"),
         ("Llama-2-13b-chat", (), "llama-2"),
@@ -81,6 +88,38 @@ def test_family_is_told_by_name_and_vocabulary(
     assert detect(_vocabulary(*control), f"{name}.Q4_K_M.gguf") == expected
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"llama__pooling_type": u32(3)}, "an embedding or reranking model"),  # Qwen3-Embedding
+        ({"llama__pooling_type": u32(4)}, "an embedding or reranking model"),  # Qwen3-Reranker
+        ({"llama__attention__causal": BOOL_FALSE}, "an encoder or a diffusion model"),
+        ({"general__architecture": text("bert")}, "an embedding or reranking model"),
+    ],
+)
+def test_a_model_that_writes_no_answers_is_refused(
+    values: dict[str, bytes], expected: str, tmp_path: Path
+) -> None:
+    """Even with a chat template: those made from a chat model keep its own."""
+    header = Header.read(write_tiny_model(tmp_path / "tiny.gguf"))
+    path = tmp_path / "changed.gguf"
+    path.write_bytes(header.with_values(**values).encode())
+
+    with pytest.raises(ModelError) as caught:
+        load_spec(str(path), Settings(home=tmp_path / "home"))
+
+    assert expected in caught.value.problem
+    assert caught.value.remedy == "Choose an instruct or chat model"
+
+
+def test_a_header_that_says_no_pooling_is_a_chat_models(tmp_path: Path) -> None:
+    header = Header.read(write_tiny_model(tmp_path / "tiny.gguf"))
+    path = tmp_path / "changed.gguf"
+    path.write_bytes(header.with_values(llama__pooling_type=u32(0)).encode())
+
+    assert load_spec(str(path), Settings(home=tmp_path / "home")).count(ASK) > 0
+
+
 def test_headers_name_is_heard_before_the_files() -> None:
     assert detect(_vocabulary(name="vicuna-7b-v1.5"), "my-alpaca.gguf") == "vicuna"
 
@@ -102,9 +141,9 @@ def test_wrong_name_of_a_family_gets_the_nearest() -> None:
     with pytest.raises(ModelError) as caught:
         family("vicunna", "mine")
 
-    assert (
-        str(caught.value)
-        == "mine: there is no chat format 'vicunna'. There is vicuna; all stand in docs/models.md."
+    assert str(caught.value) == (
+        "mine: there is no chat format 'vicunna'. There is vicuna, vicuna-v0, stable-vicuna; all "
+        "stand in docs/models.md."
     )
 
 

@@ -11,7 +11,16 @@ from support.hub_server import Hub, serve_hub
 
 from tasks.errors import ModelError
 from tasks.models.files import resolve
-from tasks.models.hub_names import choose, exactly, labels, models_in, only, quantization
+from tasks.models.hub_names import (
+    choose,
+    exactly,
+    labels,
+    meant_by,
+    models_in,
+    only,
+    parse,
+    quantization,
+)
 from tasks.models.nearest import close, listed, nearest
 from tasks.settings import Settings
 
@@ -72,6 +81,17 @@ def test_wrong_name_at_a_hub(name: str, answers: dict[str, Answer]) -> None:
     assert answers[name].error == f"{name}: {WRONG[name]}"
 
 
+@pytest.mark.parametrize("status", [401, 404])
+def test_mirror_that_tells_no_more_than_a_status_gets_the_same_line(
+    status: int, hub: Hub, tmp_path: Path
+) -> None:
+    hub.statuses = [status]
+    answer = Fetcher(hub, tmp_path)("hf:acne/Tiny-GUF:q4_0")
+
+    assert hub.statuses == []
+    assert answer.error == f"hf:acne/Tiny-GUF:q4_0: {WRONG['hf:acne/Tiny-GUF:q4_0']}"
+
+
 def test_without_the_hub_what_is_in_the_cache_is_offered(hub: Hub, tmp_path: Path) -> None:
     """Offline by choice, and by a hub that can't be reached."""
     fetch = Fetcher(hub, tmp_path)
@@ -88,6 +108,27 @@ def test_without_the_hub_what_is_in_the_cache_is_offered(hub: Hub, tmp_path: Pat
     assert unreachable.error.endswith(". In the cache there is hf:acme/Tiny-GGUF:Q4_0.")
 
 
+def test_quantization_of_a_known_name_is_told_by_that_name(hub: Hub, tmp_path: Path) -> None:
+    """Without the hub, what models.toml has."""
+    (tmp_path / "models.toml").write_text(
+        '[mine]\nsource = "hf:acme/Tiny-GGUF:q4_0"\nquantizations = ["q4_0", "q8_0"]\n'
+        '[gone]\nsource = "hf:acme/Tiny-GGUF:q2_k"\n'
+    )
+    fetch = Fetcher(hub, tmp_path)
+    fetch.environment |= {"LECTERN_MODELS": str(tmp_path)}
+
+    answers = fetch.all("mine:q5_k_m", "gone")
+    offline = fetch.all("mine:q5_k_m", "mine:q8_0", HF_HUB_OFFLINE="1")
+
+    has = "there is no such quantization. Write"
+    assert answers["mine:q5_k_m"].error == (
+        f"mine:q5_k_m: {has} mine:QUANTIZATION with one of Q4_K_M, Q4_0, Q8_0."
+    )
+    assert answers["gone"].error.startswith(f"gone: {has} gone:QUANTIZATION with one of Q")
+    assert offline["mine:q5_k_m"].error.endswith(". models.toml has mine in q4_0, q8_0.")
+    assert "models.toml" not in offline["mine:q8_0"].error
+
+
 @pytest.mark.parametrize("name", ["Qwen2.5-7B", "qwen2.57b", "qwen2.5"])
 def test_nearest_known_name_is_offered(name: str, tmp_path: Path) -> None:
     """Among the known names, and those of Ollama's store."""
@@ -101,6 +142,63 @@ def test_nearest_known_name_is_offered(name: str, tmp_path: Path) -> None:
     assert caught.value.remedy.startswith(
         "Did you mean qwen2.5-7b? Or give a GGUF file's path, hf:"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("o/r", "hf:o/r"),
+        ("o/r:Q4_K_M", "hf:o/r:Q4_K_M"),
+        ("hf.co/o/r:Q4_K_M", "hf:o/r:Q4_K_M"),
+        ("HuggingFace.co/o/r/", "hf:o/r"),
+        ("https://huggingface.co/o/r/tree/main#files", "hf:o/r"),
+        ("https://huggingface.co/o/r/blob/main/README.md", "hf:o/r"),
+        ("https://huggingface.co/o/r/blob/main/x.gguf", "hf:o/r/x.gguf"),
+        ("https://hf.co/o/r/resolve/main/Q4_0/x%20y.gguf?download=true", "hf:o/r/Q4_0/x y.gguf"),
+        ("https://huggingface.co/o/r?show_file_info=x-Q4_0.gguf", "hf:o/r/x-Q4_0.gguf"),
+        ("http://mirror.invalid/o/r/resolve/main/x.gguf", "hf:o/r/x.gguf"),
+        ("https://huggingface.co/o/r/blob/v1/x.gguf", ""),
+        ("https://huggingface.co/datasets/o", ""),
+        ("https://huggingface.co/o", ""),
+        ("https://[::1/x", ""),
+        ("https://github.com/o/r", ""),
+        ("https://github.com/o/r/blob/main/x.gguf", ""),
+        ("models/x.gguf", ""),
+        ("o/r/x.gguf", ""),
+        ("./r", ""),
+        ("/o/r", ""),
+        ("~/r", ""),
+        ("ollama:o/r", ""),
+        ("C:/r", ""),
+        ("", ""),
+    ],
+)
+def test_pasted_address_means_a_name(text: str, expected: str) -> None:
+    assert meant_by(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("hf:https://hf.co/o/r", "this is no model name. Write hf:o/r."),
+        ("hf:hf.co/o/r:q4_0", "this is no model name. Write hf:o/r:q4_0."),
+        ("hf:o/r/blob/main/x.gguf", "this is no model name. Write hf:o/r/x.gguf."),
+        ("hf:o", "this is no model name. Write hf:owner/repo:quantization."),
+        *(
+            (
+                f"hf:{repo}:q4_0",
+                f"no repository can be called {repo}. "
+                "Write its name as its page has it: Latin letters, digits, _, . and single -.",
+            )
+            for repo in ("Qwen/Qwen2.5 7B", "a/b@main", "通义/千问", "a/-b", "a/b--c", "a/b.git")
+        ),
+    ],
+)
+def test_what_no_hub_can_have_is_told_without_asking_one(name: str, line: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        parse(name)
+
+    assert str(caught.value) == f"{name}: {line}"
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,43 @@ def test_wrong_name_offers_the_nearest_of_the_store(store: Store, config: Settin
 
     assert _problem("ollama:qwen25:7b", config) == (
         "ollama:qwen25:7b: there is no such model in Ollama's store. There is ollama:qwen2.5:7b, "
-        "ollama:qwen2.5:1.5b, ollama:mistral:latest; or fetch it with ollama pull qwen25:7b."
+        "ollama:qwen2.5:1.5b; or fetch it with ollama pull qwen25:7b."
     )
-    assert "but not with the tag latest. There is" in _problem("ollama:qwen2.5", config)
+    assert _problem("ollama:nonsense", config) == (
+        "ollama:nonsense: there is no such model in Ollama's store. `lectern models list` shows "
+        "what there is; or fetch it with ollama pull nonsense."
+    )
     assert ", ollama:mistral:latest? Or give" in _problem("mistral", config)
+
+
+def test_model_with_other_tags_offers_these_alone(store: Store, config: Settings) -> None:
+    for each in ("qwen2.5/latest", "qwen2/latest", "qwen3/8b-q4_K_M", "qwen3/0.6b", "qwen/latest"):
+        store.add(f"registry.ollama.ai/library/{each}", model=b"GGUF")
+    store.add("registry.ollama.ai/me/qwen3/latest", model=b"GGUF")
+
+    assert _problem("ollama:qwen3", config) == (
+        "ollama:qwen3: Ollama's store has this model, but not with the tag latest. "
+        "There is ollama:qwen3:0.6b, ollama:qwen3:8b-q4_K_M; or fetch it with ollama pull qwen3."
+    )
+    assert "There is ollama:qwen3:8b-q4_K_M, ollama:qwen3:0.6b; or fetch it with ollama pull " in (
+        _problem("ollama:qwen3:8b", config)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("ollama/qwen2.5", "ollama:qwen2.5"),
+        ("ollama.com/library/qwen2.5:7b", "ollama:qwen2.5:7b"),
+        ("https://ollama.com/me/mine", "ollama:me/mine"),
+        ("https://ollama.com/", ""),
+        ("me/ollama", ""),
+        ("ollama/a b", ""),
+        ("ollama/a.gguf", ""),
+    ],
+)
+def test_page_of_a_model_means_its_name(text: str, meant: str) -> None:
+    assert ollama.meant_by(text) == meant
 
 
 def test_empty_store_says_how_to_pull(store: Store, config: Settings) -> None:

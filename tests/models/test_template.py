@@ -105,6 +105,11 @@ def test_system_text_is_not_lost_where_a_template_leaves_it_out() -> None:
         ("Cohere2MoE", "<|START_THINKING|><|END_THINKING|>"),
         ("openai-gpt-oss-120b", "<|start|>assistant<|channel|>final<|message|>"),
         ("google-gemma-4-31B-it", "<|channel>thought\n<channel|>"),
+        ("muse-glimmer", "<|eot|><|start|>assistant to=user<|message|>"),
+        (
+            "Apriel-1.6-15b-Thinker-fixed",
+            "<|begin_assistant|>\nHere are my reasoning steps:\n\n[BEGIN FINAL RESPONSE]\n",
+        ),
     ],
 )
 def test_reasoning_is_switched_off_or_closed(name: str, expected: str, material: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.gguf_edit import write_vocabulary
+from support.gguf_header import Header, text
 from support.tiny_model import write_tiny_model
 from support.vocabularies import vocabulary_file
 
@@ -133,6 +134,20 @@ def test_damaged_file_is_read_or_a_model_error(gguf: Path, tmp_path: Path) -> No
         path.write_bytes(damaged)
         with suppress(ModelError):
             _load(path, tmp_path)
+
+
+def test_an_addition_that_tells_so_late_is_told_as_one(tmp_path: Path) -> None:
+    """Behind a vocabulary: beyond what is looked at before the file is read."""
+    header = Header.read(write_tiny_model(tmp_path / "tiny.gguf")).with_values(general__type=None)
+    path = tmp_path / "late.gguf"
+    path.write_bytes(header.with_values(general__type=text("imatrix")).encode())
+
+    with pytest.raises(ModelError) as caught:
+        _load(path, tmp_path)
+
+    assert str(caught.value) == (
+        "mine: it is no model, but an addition to one (imatrix). Choose the model itself."
+    )
 
 
 def test_abort_of_llama_cpp_is_a_model_error(material: Path, tmp_path: Path) -> None:

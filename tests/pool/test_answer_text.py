@@ -67,6 +67,8 @@ REASONING = [
     ("[THINK]hm[/THINK]Answer.", "Answer."),
     ("<|channel>thought\nhm<channel|>Answer.", "Answer."),
     ("<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>A", "A"),
+    ("Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nAnswer.", "Answer."),
+    ("Here are the facts.", "Here are the facts."),
     ("[1] An answer in brackets", "[1] An answer in brackets"),
     ("<|user", "<|user"),
 ]

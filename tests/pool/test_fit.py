@@ -18,6 +18,8 @@ from support.tiny_model import write_tiny_model
 
 from tasks.errors import ModelError
 from tasks.models.files import resolve
+from tasks.models.registry import read_known
+from tasks.models.shape_file import write_shape_file
 from tasks.pool import fitting
 from tasks.pool.fit import GIB, NoRoomError, compute_on, free_memory, need_in, quantized_size
 from tasks.pool.fit_answer import Fit
@@ -98,6 +100,86 @@ def test_no_context_is_longer_than_the_model_takes(tiny: Path) -> None:
     found = fit_of(config_with(tiny, n_ctx=1 << 20), "tiny")
 
     assert (found.n_ctx, found.most_n_ctx) == (4096, 4096)
+    assert found.n_ctx_asked == 1 << 20
+
+
+SHAPED = {
+    name: known.shape
+    for name, known in read_known(PROJECT_ROOT / "data" / "models" / "models.toml").items()
+    if known.shape
+}
+SOAK = bool(os.environ.get("LECTERN_SOAK"))
+# Those whose description takes most: states, layers, experts, windows. A soak counts all.
+HARDEST = ("qwen3.5-4b", "qwen3.5-27b", "qwen2.5-72b", "qwen3-30b-a3b", "gemma3-27b")
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+@pytest.mark.parametrize(("n_ctx", "n_batch"), [(4096, 2048), (1 << 20, 512)])
+@pytest.mark.parametrize("name", sorted(SHAPED) if SOAK else HARDEST)
+def test_every_model_of_the_list_can_be_counted(
+    name: str, n_ctx: int, n_batch: int, tmp_path: Path
+) -> None:
+    """Also with the most sequences that can be set, and as many tokens as it takes: llama.cpp's
+    own description of it must not be what has no room."""
+    path = tmp_path / f"{name}.gguf"
+    write_shape_file(path, SHAPED[name], "Q4_0")
+    config = config_with(path, n_ctx=n_ctx, n_seq_max=64, n_batch=n_batch, n_gpu_layers=0)
+    few, many = fit_of(replace(config, n_seq_max=2), name), fit_of(config, name)
+
+    assert many.cache == pytest.approx(32 * few.cache, rel=0.01)
+    assert 0 < few.compute <= many.compute
+    assert few.weights == many.weights > 0
+
+
+@pytest.fixture(scope="module")
+def hybrid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of a hundred such layers as Qwen3.5-27B has, of which three quarters have states."""
+    path = tmp_path_factory.mktemp("hybrid") / "hybrid.gguf"
+    write_shape_file(path, SHAPED["qwen3.5-27b"].model_copy(update={"block_count": 100}), "Q4_0")
+    return path
+
+
+@pytest.mark.slow
+def test_the_states_of_all_sequences_are_not_allocated_to_be_counted(hybrid: Path) -> None:
+    """15 GiB of them, in a process that may take a fifth of it; the caches are no more than told
+    for 2 sequences, and states and buffers grow with each as they do from 2 to 4."""
+    n_seq_max = 64
+    config = config_with(hybrid, n_seq_max=n_seq_max, n_gpu_layers=0)
+    few, many = fit_of(replace(config, n_seq_max=2), "few"), fit_of(config, "many")
+
+    assert many.cache == pytest.approx(n_seq_max / 2 * few.cache, rel=0.001)
+    assert many.cache > 15 * GIB
+    assert many.compute > few.compute
+
+
+@pytest.mark.slow
+def test_a_model_with_states_that_is_too_large_is_refused_before_it_is_fetched(
+    hybrid: Path, config: Settings
+) -> None:
+    settings = config.model_copy(
+        update={"pool_n_ctx": 1 << 20, "pool_n_seq_max": 64, "pool_n_gpu_layers": 0}
+    )
+
+    with pytest.raises(NoRoomError, match=r"^hybrid\.gguf: it needs [\d.]+ GiB of memory"):
+        refuse_what_is_too_large(resolve(str(hybrid), settings), settings)
+
+
+def test_llama_cpps_lack_of_memory_is_told_as_that(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It aborts then, which looks like a damaged file."""
+    says = "ggml_aligned_malloc: insufficient memory (attempted to allocate 394.82 MB)"
+    ends = f"import os, sys; print({says!r}, file=sys.stderr, flush=True); os.abort()"
+    monkeypatch.setattr(fitting, "_COMMAND", (sys.executable, "-c", ends))
+
+    with pytest.raises(ModelError) as caught:
+        fit_of(config_with(tiny), "tiny")
+
+    assert str(caught.value) == (
+        f"tiny: to describe it takes llama.cpp more memory than it may have ({says}). Free some, "
+        "or lower LECTERN_POOL_N_BATCH, LECTERN_POOL_N_SEQ_MAX or LECTERN_POOL_N_CTX."
+    )
 
 
 def test_contexts_too_large_to_describe_are_told_all_the_same(tiny: Path) -> None:
@@ -113,7 +195,7 @@ def test_contexts_too_large_to_describe_are_told_all_the_same(tiny: Path) -> Non
 
 
 def test_it_is_said_in_which_quantization_a_model_is_counted(tiny: Path) -> None:
-    assert fit_of(config_with(tiny), "tiny", "q8_0").quantization == "Q8_0"
+    assert fit_of(config_with(tiny), "tiny", "Q8_0").quantization == "Q8_0"
     demo = PROJECT_ROOT / "data" / "models" / "lectern-demo-q8_0.gguf"
     assert fit_of(config_with(demo), "demo").quantization == "Q8_0"
 
@@ -122,7 +204,7 @@ def test_other_quantizations_are_counted_by_llama_cpp(tiny: Path) -> None:
     """Of 32-bit floats: 4.5 and 8.5 bits a weight, but for the norms."""
     own = fit_of(config_with(tiny), "tiny")
     sizes = {each.name: each.weights for each in own.quantizations}
-    as_q8_0 = fit_of(config_with(tiny), "tiny", "q8_0")
+    as_q8_0 = fit_of(config_with(tiny), "tiny", "Q8_0")
 
     assert list(sizes) == ["Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0"]
     assert sizes["Q8_0"] == pytest.approx(own.weights * 8.5 / 32, rel=0.03)
@@ -132,8 +214,16 @@ def test_other_quantizations_are_counted_by_llama_cpp(tiny: Path) -> None:
 
 
 def test_an_unknown_quantization_is_refused(tiny: Path) -> None:
-    with pytest.raises(ModelError, match=r"tiny: llama.cpp can't quantize it to Q9\. Choose"):
-        fit_of(config_with(tiny), "tiny", "q9")
+    with pytest.raises(ModelError) as caught:
+        fit_of(config_with(tiny), "tiny", "Q4_K")
+
+    assert str(caught.value).startswith(
+        "tiny: llama.cpp can't quantize it to Q4_K. Choose another: Q4_K_M, Q4_K_S, "
+    )
+
+
+def test_a_quantization_may_be_written_with_hyphens(tiny: Path, config: Settings) -> None:
+    assert fit(str(tiny), config, quantization="q4-k-m").quantization == "Q4_K_M"
 
 
 # Asks as this process would, which has a limit, and says what comes.

@@ -137,6 +137,14 @@ _INSTRUCTION = (
     "Below is an instruction that describes a task. "
     "Write a response that appropriately completes the request."
 )
+_CURIOUS = (
+    "A chat between a curious human and an artificial intelligence assistant. "
+    "The assistant gives helpful, detailed, and polite answers to the human's questions."
+)
+_STABLE = (
+    "### Assistant: I am StableVicuna, a large language model created by CarperAI. "
+    "I am here to chat!"
+)
 _TURNS = ("<bos>", "<start_of_turn>", "<end_of_turn>")
 _NO_THOUGHT = "<think>\n\n</think>\n\n"
 _SAID = "Translate what the user sends."
@@ -235,6 +243,36 @@ CASES = (
     ),
     _llama("Llama 2", "Llama 2 7B Chat", "llama-2", fastchat("llama-2")),
     _llama("Vicuna", "vicuna-13b-v1.5", "vicuna", fastchat("vicuna_v1.1")),
+    _llama(
+        "Vicuna v0",
+        "vicuna-13b-v0",
+        "vicuna-v0",
+        written(
+            "lm-sys/FastChat, fastchat/conversation.py, zero_shot",
+            one_turn=f"{_CURIOUS}\n### Human: {_ASKED}\n### Assistant:",
+            with_system=f"{_SAID}\n### Human: {_ASKED}\n### Assistant:",
+            two_turns=(
+                f"{_CURIOUS}\n### Human: {_ASKED}\n### Assistant: I am fine."
+                "\n### Human: 你好吗？\n### Assistant:"
+            ),
+        ),
+        ends=("</s>", "###"),
+    ),
+    _llama(
+        "StableVicuna",
+        "stable-vicuna-13b",
+        "stable-vicuna",
+        written(
+            "lm-sys/FastChat, fastchat/conversation.py, stable-vicuna",
+            one_turn=f"{_STABLE}\n\n### Human: {_ASKED}\n### Assistant:",
+            with_system=f"{_SAID}\n### Human: {_ASKED}\n### Assistant:",
+            two_turns=(
+                f"{_STABLE}\n\n### Human: {_ASKED}\n### Assistant: I am fine."
+                "\n\n### Human: 你好吗？\n### Assistant:"
+            ),
+        ),
+        ends=("</s>", "###"),
+    ),
     _llama(
         "WizardLM (13B and up)",
         "WizardLM-13B-V1.2",

@@ -22,8 +22,13 @@ class Hub:
     Attributes:
         others: further repositories with their files; those with a GGUF file are found by search.
         knows_ranges: else the whole file is sent, whatever is asked for.
-        break_after: the next answers with content stop after so many bytes, each once; -1 is
-            an answer that fails outright.
+        break_after: the next answers with content stop after so many bytes, each once; a negative
+            number is an answer with that status instead.
+        break_each: all answers with content stop after so many bytes; 0: none does.
+        statuses: of the next answers of any kind, each once.
+        retry_after: seconds after which these, and what it refuses, say to ask again.
+        tells_codes: of what there is not it says what that is, as mirrors do not.
+        gated: who sends no token gets no file.
         holds: what is sent of a file waits for this, after its first half; not a header.
         page: what it answers to everything, as a proxy does.
         etag: what it says of every file's content; "": its sha256.
@@ -38,6 +43,11 @@ class Hub:
     knows_ranges: bool = True
     holds: threading.Event | None = None
     break_after: list[int] = field(default_factory=list)
+    break_each: int = 0
+    statuses: list[int] = field(default_factory=list)
+    retry_after: int = 0
+    tells_codes: bool = True
+    gated: bool = False
     ranges: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     page: bytes = b""
@@ -77,6 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         path, _, query = self.path.partition("?")
+        if self.hub.statuses and path != "/api/agent-harnesses":  # it may ask this before
+            self._send(self.hub.statuses.pop(0), b"{}")
+            return
         if self.hub.page:
             self._send(200, self.hub.page)
             return
@@ -91,13 +104,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif repo and path == f"/api/models/{repo}":
             siblings = [{"rfilename": name} for name in files]
             self._send(200, json.dumps({"id": repo, "siblings": siblings}).encode())
+        elif file in files and self.hub.gated and not self.headers["Authorization"]:
+            self._refuse(401, "GatedRepo")
         elif file in files:
             self._send_file(files[file], self.hub.holes.get(file, 0), with_body=with_body)
         else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound" if repo else "RepoNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            self._refuse(404, "EntryNotFound" if repo else "RepoNotFound")
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        if self.hub.tells_codes:
+            self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _search(self, query: dict[str, list[str]]) -> list[dict[str, object]]:
         """Find repositories as the hub does: by a text in their names, case aside."""
@@ -113,23 +132,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if status != 200:
+            self.send_header("Retry-After", str(self.hub.retry_after))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def _send_file(self, content: bytes, hole: int, *, with_body: bool) -> None:
-        if with_body and self.hub.break_after[:1] == [-1]:
-            self.hub.break_after.pop(0)
-            self._send(500, b"{}")
-            return
         asked = self.headers.get("Range", "")
+        if asked:
+            self.hub.ranges.append(asked)
+        if with_body and self.hub.break_after and self.hub.break_after[0] < 0:
+            self._send(-self.hub.break_after.pop(0), b"{}")
+            return
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked) if self.hub.knows_ranges else None
         start = int(wanted[1]) if wanted else 0
         stop = size = len(content) + hole
         if wanted and wanted[2]:
             stop = min(stop, int(wanted[2]) + 1)
-        if asked:
-            self.hub.ranges.append(asked)
         if with_body and hole and stop == size:
             self._send(500, b"{}")
             return
@@ -143,6 +163,8 @@ class _Handler(BaseHTTPRequestHandler):
         if with_body:
             if self.hub.break_after:
                 stop = min(stop, start + self.hub.break_after.pop(0))
+            elif self.hub.break_each:
+                stop = min(stop, start + self.hub.break_each)
             content = content + bytes(max(0, stop - len(content))) if hole else content
             holds = self.hub.holds if stop == size else None
             half = (start + stop) // 2 if holds else stop

@@ -48,9 +48,11 @@ def choose_form(name: str, file_name: str, use: Use, vocabulary: Vocabulary) -> 
         name: the model's, for errors.
 
     Raises:
-        ModelError: there is no such family; the file's template fails; or it has none, and
-            nothing tells its family.
+        ModelError: it writes no answers at all; there is no such family; the file's template
+            fails; or it has none, and nothing tells its family.
     """
+    if vocabulary.unfit:
+        raise ModelError(name, vocabulary.unfit, "Choose an instruct or chat model")
     if use.template:
         given = _own(name, use.template, (), vocabulary)
         return replace(given, identity=_hash(use.template))

@@ -41,6 +41,8 @@ _SIGNS = (
     _Sign("vigogne-chat-v2", r"vigogne.*chat"),
     _Sign("vigogne-instruct", r"vigogne|vigostral"),
     _Sign("wizardcoder", r"wizardcoder"),
+    _Sign("stable-vicuna", r"stable-?vicuna"),
+    _Sign("vicuna-v0", r"vicuna.*\bv0\b(?!-\d\b)"),
     _Sign("vicuna", r"vicuna"),
     _Sign("wizardlm-7b", r"wizardlm-7b"),
     _Sign("wizardlm", r"wizardlm"),

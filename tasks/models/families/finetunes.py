@@ -49,6 +49,20 @@ _VICUNA = Family(
     opening="ASSISTANT:",
     aliases=("vicuna_v1.1",),
 )
+# Its first weights were taught in another form than all later ones.
+_VICUNA_V0 = Family(
+    name="vicuna-v0",
+    source="FastChat, zero_shot (docs/vicuna_weights_version.md: weights v0)",
+    system="{}\n### ",
+    default_system=(
+        "A chat between a curious human and an artificial intelligence assistant. The assistant "
+        "gives helpful, detailed, and polite answers to the human's questions."
+    ),
+    user="Human: {}\n### ",
+    answer="Assistant: {}\n### ",
+    opening="Assistant:",
+    ends=("###",),
+)
 _LLAMA_2 = Family(
     name="llama-2",
     source="FastChat, llama-2",
@@ -99,6 +113,21 @@ FINETUNES = (
     ),
     _LLAMA_2,
     _VICUNA,
+    _VICUNA_V0,
+    # Made from Vicuna's first weights.
+    Family(
+        name="stable-vicuna",
+        source="FastChat, stable-vicuna; its end: Vicuna v0's",
+        system="{}\n",
+        default_system=(
+            "### Assistant: I am StableVicuna, a large language model created by CarperAI. "
+            "I am here to chat!\n"
+        ),
+        user="### Human: {}\n",
+        answer="### Assistant: {}\n\n",
+        opening="### Assistant:",
+        ends=("###",),
+    ),
     # Trained from Vicuna's data format on: its own code renders this very prompt.
     replace(
         _VICUNA,
