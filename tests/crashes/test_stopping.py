@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import psutil
 import pypdf
 import pytest
 from support.crashing import wait_until
+from support.processes import running
 from support.project import copy_project
 from support.scripted_server import ScriptedServer
 
@@ -70,11 +70,7 @@ def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def child(process: subprocess.Popen[str], module: str) -> psutil.Process | None:
     """Return the child that runs a module, if there is one."""
-    for each in children(process):
-        with suppress(psutil.NoSuchProcess):
-            if module in each.cmdline():
-                return each
-    return None
+    return next(iter(running(module, children(process))), None)
 
 
 def parses(process: subprocess.Popen[str]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.pdfs import encrypted, set_by_typst
+from support.processes import running
 from support.scans import scanned
 
 from tasks.extract import extract, ocr
@@ -215,7 +216,7 @@ def test_what_recognises_ends_with_its_parent(scan: str, tmp_path: Path) -> None
         [sys.executable, "-c", code, scan, str(tmp_path / "home")], cwd=PROJECT_ROOT
     )
     root = psutil.Process(parent.pid)
-    started = _wait_for(lambda: [p for p in root.children(True) if "ocrmypdf" in p.name()])
+    started = _wait_for(lambda: running("ocrmypdf", root.children(recursive=True)))
     group = [*started, *root.children(recursive=True)]
 
     parent.kill()

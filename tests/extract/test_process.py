@@ -13,6 +13,7 @@ import psutil
 import pytest
 from support.hostile_pdfs import MAKERS
 from support.pdfs import drawn, paragraph, raw
+from support.processes import running
 
 from tasks.extract import Extracted, extract
 from tasks.settings import PROJECT_ROOT, Settings
@@ -95,9 +96,8 @@ def test_an_interrupt_at_the_terminal_does_not_reach_it(config: Settings, tmp_pa
 def _child_of(parent: psutil.Process) -> psutil.Process:
     """Wait for a child that runs its own program: before, it is a copy of its parent."""
     while True:
-        for child in parent.children():
-            if "tasks.extract.child" in child.cmdline():
-                return child
+        if begun := running("tasks.extract.child", parent.children()):
+            return begun[0]
         time.sleep(0.01)
 
 

@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import psutil
 import pytest
 from support import fake_worker
 from support.command import Lectern
+from support.processes import running
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import InferenceError, ModelError
@@ -214,11 +214,7 @@ def test_ctrl_c_ends_it_and_its_children(config: Settings, model: Path) -> None:
 
 
 def _workers(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for each in process.children():
-        with suppress(psutil.Error):  # it has just ended
-            found += [each] if "tasks.pool.worker" in each.cmdline() else []
-    return found
+    return running("tasks.pool.worker", process.children())
 
 
 # What is said of quantizations.

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import psutil
 import pytest
 from support.lecture_site import Asked, LectureSite, feed, hls, lecture_site, page, tone, track
+from support.processes import running
 
 from tasks.errors import SourceError, StorageError
 from tasks.extract.process import end_children
@@ -298,8 +299,7 @@ def test_whoever_hears_the_progress_may_end_it(site: LectureSite, here: Settings
         fetch(url, here, captions="prefer", progress=cancel)
 
     assert part(here).exists()
-    others = (each for each in psutil.Process().children() if each.status() != "zombie")
-    assert not any("tasks.media.fetch_child" in each.cmdline() for each in others)
+    assert running("tasks.media.fetch_child", psutil.Process().children()) == []
 
 
 def test_two_runs_fetch_a_url_once(site: LectureSite, here: Settings) -> None:

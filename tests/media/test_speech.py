@@ -31,6 +31,7 @@ import pytest
 from filelock import FileLock, Timeout
 from support import media
 from support.media import RATE, Samples, needs_speech, silence, write_media
+from support.processes import running
 from support.whisper import Shape, write_whisper
 from whisper_model.grammar import sentences
 from whisper_model.speech import speak_sentences
@@ -545,15 +546,8 @@ def _pieces(settings: Settings) -> dict[str, int]:
 
 def _recognisers(*parents: int) -> list[psutil.Process]:
     """Return the children of processes that recognise speech."""
-    found = []
-    for each in psutil.process_iter():
-        try:
-            is_one = "tasks.media.speech_child" in each.cmdline() and each.ppid() in parents
-            if is_one and each.status() != psutil.STATUS_ZOMBIE:
-                found.append(each)
-        except psutil.Error:
-            continue
-    return found
+    every = running("tasks.media.speech_child", psutil.process_iter(["ppid"]))
+    return [each for each in every if each.info["ppid"] in parents]
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:

@@ -24,6 +24,7 @@ import psutil
 import pytest
 from filelock import FileLock
 from prometheus_client.parser import text_string_to_metric_families
+from support.processes import running
 from support.tiny_model import write_tiny_model
 
 from tasks.errors import InferenceError, ModelError, StorageError
@@ -467,9 +468,8 @@ def test_a_pool_whose_starter_gives_up_is_not_left_behind(own: Settings) -> None
 
     def give_up() -> None:
         begun.extend(
-            each for each in psutil.Process().children()
-            if each.status() != psutil.STATUS_ZOMBIE and "tasks.pool.server" in each.cmdline()
-            and each.environ().get("LECTERN_HOME") == str(own.home)
+            each for each in running("tasks.pool.server", psutil.Process().children())
+            if each.environ().get("LECTERN_HOME") == str(own.home)
         )  # fmt: skip
         if begun:
             begun[0].suspend()
