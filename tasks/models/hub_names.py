@@ -113,8 +113,8 @@ def _behind_host(text: str) -> str:
 
 def is_repository(repo: str) -> bool:
     """Tell whether a repository can have this name, by the rules of the hub."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils._validators import validate_repo_id  # they take a while to import
+    from huggingface_hub.errors import HFValidationError  # they take a while to import
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repo)
